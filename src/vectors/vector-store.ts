@@ -1,0 +1,125 @@
+/** What is stored and how it is found: one collection per group and model, one whole point per user (design 7). */
+
+import type { TenantId, UserId } from '../events/ids.ts'
+import type { GroupName, InstructionId, VectorName } from '../instructions/instruction.ts'
+import type { ModelId, Precision, Provider } from '../model/embedding-model.ts'
+
+declare const brand: unique symbol
+/** UUIDv5 of `tenant \0 user` in freshet's namespace. */
+export type PointId = string & { readonly [brand]: 'PointId' }
+/** `freshet_<group>_<modelId>`. */
+export type CollectionName = string & { readonly [brand]: 'CollectionName' }
+/** `freshet_<group>`. */
+export type AliasName = string & { readonly [brand]: 'AliasName' }
+
+/** A write's fencing version (V1): a point is replaced only by a higher epoch, or by the same with `write` not smaller. */
+export interface WriteVersion {
+  epoch: number
+  write: number
+}
+
+export interface PointPayload {
+  userId: UserId
+  tenantId: TenantId
+  segment: string | null
+  /** Milliseconds; null when the window holds no event. */
+  lastEventAtMs: number | null
+  /** `YYYY-MM-DD`, UTC: the day as of which the window was read. */
+  asOfDay: string
+  inputHash: string
+  model: ModelId
+  /** Milliseconds; when the window will be empty by the horizon; null: never. */
+  expiresAtMs: number | null
+}
+
+/** A whole point: all vectors of its group at once; a stub has none (V2). */
+export type Point =
+  | { kind: 'vectors'; id: PointId; payload: PointPayload; vectors: ReadonlyMap<VectorName, Float32Array> }
+  | { kind: 'stub'; id: PointId; userId: UserId; tenantId: TenantId }
+
+export interface CollectionSpec {
+  name: CollectionName
+  group: GroupName
+  model: ModelId
+  precision: Precision
+  provider: Provider
+  dimensions: number
+  /** Days; null: no horizon. */
+  horizonDays: number | null
+}
+
+export interface CollectionInfo extends CollectionSpec {
+  vectorNames: VectorName[]
+  /** Which vector a reader of an instruction gets; moved to a new text once it is back-filled. */
+  readerNames: ReadonlyMap<InstructionId, VectorName>
+  points: number
+  stubs: number
+}
+
+export interface SearchFilter {
+  tenantId?: TenantId
+  segment?: string
+  /** Only users with an event at or after this time, milliseconds. */
+  lastEventSinceMs?: number
+}
+
+export interface SearchQuery {
+  vectorName: VectorName
+  /** Length `dimensions`, any norm > 0. */
+  vector: Float32Array
+  /** 1 to `K_MAX`. */
+  k: number
+  filter?: SearchFilter
+  /** Left out of the answer, e.g. the user who asks. */
+  exclude?: readonly PointId[]
+  /** Cosine; lower scores are left out. */
+  scoreThreshold?: number
+}
+
+export interface Hit {
+  id: PointId
+  /** Cosine, -1 to 1; ties by point id. */
+  score: number
+  payload: PointPayload
+}
+
+export interface StoredPoint {
+  version: WriteVersion
+  writtenAtMs: number
+  point: Point
+}
+
+export const K_MAX = 1_000
+
+/** The store of vectors; drivers/sqlite now, drivers/qdrant as well. One contract suite holds every implementation. */
+export interface VectorStore {
+  collections(): Promise<CollectionInfo[]>
+  /** Creates it, or checks that it is the same. @throws {ConfigError} `collection-mismatch` when it differs */
+  ensureCollection(spec: CollectionSpec): Promise<void>
+  dropCollection(name: CollectionName): Promise<void>
+  ensureVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void>
+  dropVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void>
+  setReaderNames(name: CollectionName, readerNames: ReadonlyMap<InstructionId, VectorName>): Promise<void>
+
+  /**
+   * Writes whole points under one version, fenced (V1); of one id listed twice the last counts.
+   * Resolves when every point is durable and searchable, or was refused by the fence.
+   *
+   * @throws {UnavailableError} when the outcome is unknown
+   * @throws {ConfigError} `collection-missing`, `vector-name-unknown`, `vector-dimension`
+   * @throws {BugError} `vector-not-finite`, before anything is written
+   */
+  upsert(name: CollectionName, version: WriteVersion, points: readonly Point[]): Promise<void>
+  /** Reads points back; absent ids are absent from the map. */
+  get(name: CollectionName, ids: readonly PointId[]): Promise<Map<PointId, StoredPoint>>
+  /** Purges stubs written before the given time by one delete with a filter (V3). @returns how many */
+  purgeStubs(name: CollectionName, writtenBeforeMs: number): Promise<number>
+
+  /** @returns hits by falling score; stubs and points without the name are never among them */
+  search(name: CollectionName, query: SearchQuery): Promise<Hit[]>
+
+  alias(alias: AliasName): Promise<CollectionName | null>
+  /** Atomic for readers (V5). @throws {ConfigError} `collection-missing` */
+  setAlias(alias: AliasName, name: CollectionName): Promise<void>
+  close(): Promise<void>
+}
