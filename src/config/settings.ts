@@ -1,0 +1,140 @@
+/** The settings of freshet: one strict schema with every default; configs/default.yaml says why each is what it is. */
+
+import { z } from 'zod'
+
+const MIB = 1024 * 1024
+const DAY_MS = 86_400_000
+
+const count = () => z.int().min(1)
+const durationMs = () => z.int().min(0)
+const sizeBytes = () => z.int().min(1)
+
+/** A part of the tree: whoever leaves it out gets its defaults. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape).prefault({} as never)
+}
+
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+
+/** Where one of our fields comes from in a record of another shape; docs/events.md explains each key. */
+const fieldRule = z.union([
+  z.string().min(1),
+  z.strictObject({
+    path: z.string().min(1).optional(),
+    constant: scalar.optional(),
+    hash: z.array(z.string().min(1)).min(1).optional(),
+    unit: z.enum(['ms', 's', 'us', 'iso']).optional(),
+    scale: z.number().positive().optional(),
+    values: z.record(z.string(), scalar).optional(),
+    default: scalar.optional(),
+  }),
+])
+
+const topic = z.strictObject({
+  topic: z.string().min(1).max(249),
+  holds: z.enum(['paybill', 'miniprogram', 'spm', 'app', 'search', 'tabular', 'userqa', 'tombstone']),
+  format: z.enum(['avro-confluent', 'avro-single-object', 'avro-raw', 'json']).default('avro-single-object'),
+  schema: z.string().min(1).nullable().default(null),
+  fields: z.record(z.string(), fieldRule).nullable().default(null),
+})
+
+const DEFAULT_TOPICS: z.input<typeof topic>[] = [
+  { topic: 'behavior.paybill', holds: 'paybill' },
+  { topic: 'behavior.miniprogram', holds: 'miniprogram' },
+  { topic: 'behavior.spm', holds: 'spm' },
+  { topic: 'behavior.app', holds: 'app' },
+  { topic: 'behavior.search', holds: 'search' },
+  { topic: 'user.tabular', holds: 'tabular' },
+  { topic: 'userqa', holds: 'userqa' },
+  { topic: 'freshet.tombstones', holds: 'tombstone' },
+]
+
+export const settingsSchema = z.strictObject({
+  dataDir: z.string().min(1).default('.freshet'),
+  server: section({
+    host: z.string().min(1).default('127.0.0.1'),
+    port: z.int().min(0).max(65_535).default(7710),
+    adminSecret: z.string().min(16).nullable().default(null),
+    bodyBytesMax: sizeBytes().default(8 * MIB),
+    requestsPerMinuteMax: count().default(6_000),
+  }),
+  log: section({
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    userIds: z.enum(['hashed', 'plain']).default('hashed'),
+    pretty: z.union([z.literal('auto'), z.boolean()]).default('auto'),
+  }),
+  model: section({
+    bundle: z.string().min(1).nullable().default(null),
+    provider: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
+    precision: z.enum(['fp32', 'int8', 'fp16']).default('fp32'),
+    threads: z.union([z.literal('auto'), z.int().min(1).max(256)]).default('auto'),
+    batchTokensMax: count().default(1_024),
+    positionsMax: count().default(4_096),
+    eventCacheBytesMax: z
+      .int()
+      .min(0)
+      .default(1_024 * MIB),
+    timezone: z.string().min(1).default('UTC'),
+  }),
+  windows: section({
+    horizonDays: z
+      .union([z.literal(['bundle', 'none']), z.number().positive().max(36_500)])
+      .default('bundle'),
+    maxFutureSkewMs: durationMs().default(300_000),
+    memoryBytesMax: sizeBytes().default(512 * MIB),
+    userBytesMax: sizeBytes().default(512 * 1024),
+  }),
+  refresh: section({
+    minEvents: count().default(10),
+    quietMs: durationMs().default(2_000),
+    maxDelayMs: durationMs().default(30_000),
+    batchPositionsMax: count().default(4_096),
+    batchUsersMax: count().default(64),
+    attemptsMax: count().default(3),
+    sendAttemptsMax: count().default(5),
+    dirtyUsersMax: count().default(100_000),
+    unacknowledgedEventsMax: count().default(2_000_000),
+    commitIntervalMs: z.int().min(10).default(500),
+    sweepUsersPerSecondMax: count().default(2_000),
+  }),
+  events: section({
+    valueBytesMax: sizeBytes().default(MIB),
+    topics: z.array(topic).min(1).prefault(DEFAULT_TOPICS),
+    schemas: section({
+      directory: z.string().min(1).nullable().default(null),
+      ids: z.record(z.string(), z.string().min(1)).default({}),
+    }),
+    log: section({
+      retentionBytesMax: sizeBytes().default(20 * 1024 * MIB),
+      retentionDays: z.number().positive().max(36_500).default(100),
+    }),
+  }),
+  vectors: section({
+    driver: z.enum(['sqlite']).default('sqlite'),
+  }),
+  instructions: section({
+    directory: z.string().min(1).nullable().default(null),
+    retireAfterMs: durationMs().default(7 * DAY_MS),
+  }),
+})
+
+/** What is set, complete and checked; every number has its unit in its name. */
+export type Settings = z.output<typeof settingsSchema>
+
+/** Settings whose value is a secret: masked when printed, and readable from a file named by `<ENV NAME>_FILE`. */
+export const SECRET_PATHS: ReadonlySet<string> = new Set(['server.adminSecret'])
+
+export interface Leaf {
+  /** Dotted, as in the file: `refresh.quietMs`. */
+  path: string
+  schema: z.ZodType
+}
+
+/** Every setting that has a value of its own, in the order of the schema; lists and maps are one setting. */
+export const LEAVES: readonly Leaf[] = leavesOf(settingsSchema, [])
+
+function leavesOf(schema: z.ZodType, path: string[]): Leaf[] {
+  const inner = schema instanceof z.ZodPrefault ? (schema.def.innerType as z.ZodType) : schema
+  if (!(inner instanceof z.ZodObject)) return [{ path: path.join('.'), schema }]
+  return Object.entries(inner.shape).flatMap(([name, child]) => leavesOf(child as z.ZodType, [...path, name]))
+}
