@@ -1,8 +1,9 @@
 /** One record into one state, in place: the hot path of reading, a few hundred nanoseconds an event. */
 
-import type { BehaviorEvent } from '../events/behavior-event.ts'
+import { type BehaviorEvent, TEXT_MODALITIES } from '../events/behavior-event.ts'
 import type { TenantId, UserId } from '../events/ids.ts'
 import { canonicalTabular, compareEvents, compareUtf8, compareVersions } from './event-order.ts'
+import { dropIndex, indexOfName, renewIndex } from './name-index.ts'
 import type { TabularState, UserState, WindowCaps } from './user-state.ts'
 
 /**
@@ -33,20 +34,26 @@ export function applyEvent(state: UserState, event: BehaviorEvent, caps: WindowC
   if (state.tombstoneMs !== null && event.eventTimeMs <= state.tombstoneMs) return 'hidden'
   const window = state.windows[event.modality]
   const cap = caps[event.modality]
-  while (window.length > cap) window.shift()
+  if (window.length > cap) {
+    window.splice(0, window.length - cap)
+    dropIndex(state, event.modality)
+  }
   if (cap === 0) return 'over-cap'
 
   const isFull = window.length === cap
   // Below the oldest of a full window nothing can change, whatever its name: spare the search for it.
   if (isFull && compareEvents(event, window[0]!) < 0) return 'over-cap'
-  const known = indexOfName(window, event)
+  const known = indexOfName(state, event)
+  let removed: BehaviorEvent | undefined
   if (known >= 0) {
     const order = compareVersions(event, window[known]!)
     if (order === 0) return 'duplicate'
     if (order < 0) return 'superseded'
+    removed = window[known]
     window.splice(known, 1)
-  } else if (isFull) window.shift()
+  } else if (isFull) removed = window.shift()
   insertOrdered(window, event)
+  renewIndex(state, removed, event)
   return 'applied'
 }
 
@@ -59,10 +66,13 @@ export function applyTabular(state: UserState, record: TabularState): void {
 export function applyTombstone(state: UserState, atMs: number): void {
   if (state.tombstoneMs !== null && state.tombstoneMs >= atMs) return
   state.tombstoneMs = atMs
-  for (const window of Object.values(state.windows)) {
+  for (const modality of TEXT_MODALITIES) {
+    const window = state.windows[modality]
     let hidden = 0
     while (hidden < window.length && window[hidden]!.eventTimeMs <= atMs) hidden++
-    if (hidden > 0) window.splice(0, hidden)
+    if (hidden === 0) continue
+    window.splice(0, hidden)
+    dropIndex(state, modality)
   }
   state.tabular = hideTabular(state.tabular, atMs)
 }
@@ -79,21 +89,6 @@ export function greaterTabular(a: TabularState | null, b: TabularState | null): 
 export function hideTabular(tabular: TabularState | null, tombstoneMs: number | null): TabularState | null {
   if (tabular === null || tombstoneMs === null || tabular.asOfMs > tombstoneMs) return tabular
   return tabular.snapshot === null ? tabular : ({ ...tabular, snapshot: null } satisfies TabularState)
-}
-
-/** Position of the event with the same source and id, newest first; -1: none. */
-function indexOfName(window: readonly BehaviorEvent[], event: BehaviorEvent): number {
-  const { eventId, source } = event
-  const last = eventId.length - 1
-  const lastUnit = eventId.charCodeAt(last)
-  for (let i = window.length - 1; i >= 0; i--) {
-    const other = window[i]!
-    const otherId = other.eventId
-    // Ids of one producer share length and prefix: their last characters tell most of them apart at once.
-    if (otherId.length - 1 !== last || otherId.charCodeAt(last) !== lastUnit) continue
-    if (otherId === eventId && other.source === source) return i
-  }
-  return -1
 }
 
 /** Most events arrive in order, so the search starts at the newest end. */

@@ -87,7 +87,7 @@ const record: fc.Arbitrary<OneRecord> = fc.oneof(
   },
 )
 
-export const records = fc.array(record, { maxLength: 40 })
+export const records = fc.array(record, { maxLength: 40, size: 'max' })
 
 export const caps: fc.Arbitrary<WindowCaps> = fc.record({
   paybill: fc.integer({ min: 0, max: 4 }),
