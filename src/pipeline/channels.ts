@@ -1,0 +1,76 @@
+/** What the pipeline tells whoever watches: diagnostics channels, one message per batch or change, never per event. */
+
+import { channel } from 'node:diagnostics_channel'
+import type { TargetKey } from '../window/user-state.ts'
+
+/** A record batch was applied; counts by outcome. */
+export interface ConsumedMessage {
+  topic: string
+  partition: number
+  /** `applied`, `duplicate`, `late`, `dead-letter`, an `ignored` reason, ... */
+  outcomes: ReadonlyMap<string, number>
+}
+
+/** A micro-batch was acknowledged, or not. */
+export interface RefreshedMessage {
+  target: TargetKey
+  users: number
+  stubs: number
+  outcome: 'acknowledged' | 'unknown' | 'failed'
+  /** Milliseconds: from append time to acknowledgement, of each user with records. */
+  freshnessMs: readonly number[]
+  embedMs: number
+  upsertMs: number
+}
+
+export interface ParkedMessage {
+  tenant: string
+  user: string
+  reason: string
+}
+
+/** The owner changed its state. */
+export interface OwnerMessage {
+  stage: string
+  epoch: number
+  generation: number
+  partitions: readonly number[]
+}
+
+export interface SweepMessage {
+  stage: 'started' | 'finished'
+  usersSeen: number
+  usersMarked: number
+}
+
+/** Something outside did not answer; work goes on when it does. */
+export interface UnavailableMessage {
+  what: 'vectors' | 'state' | 'source' | 'control' | 'dead-letters' | 'model'
+  error: Error
+  attempt: number
+}
+
+class Channel<Message> {
+  private readonly inner
+
+  constructor(name: string) {
+    this.inner = channel(`freshet:${name}`)
+  }
+
+  publish(message: Message): void {
+    if (this.inner.hasSubscribers) this.inner.publish(message)
+  }
+
+  subscribe(listener: (message: Message) => void): () => void {
+    const untyped = (message: unknown) => listener(message as Message)
+    this.inner.subscribe(untyped)
+    return () => this.inner.unsubscribe(untyped)
+  }
+}
+
+export const consumed = new Channel<ConsumedMessage>('consumed')
+export const refreshed = new Channel<RefreshedMessage>('refreshed')
+export const parked = new Channel<ParkedMessage>('parked')
+export const owner = new Channel<OwnerMessage>('owner')
+export const swept = new Channel<SweepMessage>('sweep')
+export const unavailable = new Channel<UnavailableMessage>('unavailable')

@@ -1,0 +1,106 @@
+/** Checkpoints, then commits, what is acknowledged and flushed (O3); and keeps what is not within its bounds. */
+
+import { UnavailableError } from '../errors.ts'
+import { unavailable } from './channels.ts'
+import type { Clock } from './clock.ts'
+import type { EventSource, Positions } from './event-source.ts'
+import type { Ownership } from './ownership.ts'
+import type { Partition } from './partition.ts'
+import type { PipelineSettings } from './settings.ts'
+import type { StateStore } from './state-store.ts'
+
+export interface CommitterParts {
+  clock: Clock
+  settings: PipelineSettings
+  source: EventSource
+  store: StateStore
+  ownership: Ownership
+  /** False: nothing is embedded now, so waiting would last for ever. */
+  isBounded: () => boolean
+}
+
+/** Paused partitions go on when the backlog has fallen to this share of its limit. */
+const RESUME_SHARE = 0.8
+
+export class Committer {
+  private readonly parts: CommitterParts
+  private readonly written = new WeakMap<Partition, string>()
+  private underWay: Promise<void> | undefined
+  private paused = false
+
+  constructor(parts: CommitterParts) {
+    this.parts = parts
+  }
+
+  /** One commit at a time; a call while one is under way is answered by it. */
+  commitOnce(): Promise<void> {
+    this.underWay ??= this.commit().finally(() => {
+      this.underWay = undefined
+    })
+    return this.underWay
+  }
+
+  /** Reading stops while too many users or records wait, and memory stays flat (design 2). */
+  keepBounds(): void {
+    const { isBounded, ownership, settings, source } = this.parts
+    let users = 0
+    let bytes = 0
+    for (const partition of ownership.partitions.values()) {
+      users += partition.held.size
+      bytes += partition.sizeBytes
+    }
+    const share = Math.max(
+      users / settings.dirtyUsersMax,
+      this.unacknowledged() / settings.unacknowledgedRecordsMax,
+    )
+    if (!this.paused && share >= 1 && isBounded()) {
+      this.paused = true
+      source.pause([...ownership.partitions.keys()])
+    } else if (this.paused && (share < RESUME_SHARE || !isBounded())) {
+      this.paused = false
+      source.resume([...ownership.partitions.keys()])
+    }
+    const excess = bytes - settings.memoryBytesMax
+    if (excess <= 0) return
+    for (const partition of ownership.partitions.values())
+      partition.evict((excess + settings.memoryBytesMax * (1 - RESUME_SHARE)) * (partition.sizeBytes / bytes))
+  }
+
+  get isPaused(): boolean {
+    return this.paused
+  }
+
+  private unacknowledged(): number {
+    let records = 0
+    for (const partition of this.parts.ownership.partitions.values()) records += partition.readSinceCommit
+    return records
+  }
+
+  private async commit(): Promise<void> {
+    const { clock, ownership, source, store } = this.parts
+    const { generation, epoch } = ownership
+    if (ownership.stage !== 'owner') return
+    const sentMs = clock.nowMs()
+    const offsets = new Map<number, Positions>()
+    for (const partition of [...ownership.partitions.values()]) {
+      const positions = partition.committable()
+      const checkpoint = ownership.checkpoint(positions, true)
+      const text = JSON.stringify([...positions, checkpoint.day, epoch])
+      if (this.written.get(partition) !== text) {
+        await store.appendCheckpoint(partition.number, checkpoint)
+        if (!partition.owned || ownership.epoch !== epoch) return
+        this.written.set(partition, text)
+      }
+      offsets.set(partition.number, positions)
+      partition.committed(positions)
+    }
+    try {
+      if (await source.commit(generation, offsets)) ownership.accepted(generation, sentMs)
+      else if (ownership.generation === generation) ownership.lost()
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      unavailable.publish({ what: 'source', error, attempt: 1 })
+    }
+    this.keepBounds()
+  }
+}

@@ -1,0 +1,187 @@
+/** Applies records to users' states and marks them dirty; what can't be applied goes to the dead letters. */
+
+import { RecordError, UnavailableError } from '../errors.ts'
+import type { UserRecord } from '../events/behavior-event.ts'
+import { userKey } from '../events/ids.ts'
+import type { RecordDecoder, SourceRecord } from '../events/source-record.ts'
+import { applyEvent, applyTabular, applyTombstone } from '../window/apply.ts'
+import { isLate, isTooFarAhead } from '../window/day.ts'
+import { eventBytes } from '../window/state-size.ts'
+import { consumed, unavailable } from './channels.ts'
+import type { Clock } from './clock.ts'
+import type { Control } from './control.ts'
+import type { DeadLetter, DeadLetters } from './control-log.ts'
+import type { EventSource } from './event-source.ts'
+import type { Ownership } from './ownership.ts'
+import type { Partition } from './partition.ts'
+import { markEverywhere } from './refresher.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { PipelineSettings } from './settings.ts'
+import type { Snapshots } from './snapshot.ts'
+
+export interface ConsumerParts {
+  clock: Clock
+  settings: PipelineSettings
+  source: EventSource
+  decoder: RecordDecoder
+  deadLetters: DeadLetters
+  ownership: Ownership
+  control: Control
+  scheduler: Scheduler
+  snapshots: Snapshots
+}
+
+export class Consumer {
+  private readonly parts: ConsumerParts
+  private readonly topicIndex: ReadonlyMap<string, number>
+
+  constructor(parts: ConsumerParts) {
+    this.parts = parts
+    this.topicIndex = new Map(parts.source.topics.map((topic, index) => [topic, index]))
+  }
+
+  /** Records of one topic and partition, in order; synchronous, because a heartbeat may wait behind it. */
+  records(batch: readonly SourceRecord[]): void {
+    const first = batch[0]
+    const partition = first === undefined ? undefined : this.parts.ownership.partitions.get(first.partition)
+    const topicIndex = first === undefined ? undefined : this.topicIndex.get(first.topic)
+    if (first === undefined || partition === undefined || topicIndex === undefined) return
+    const outcomes = new Map<string, number>()
+    const letters: DeadLetter[] = []
+    const nowMs = this.parts.clock.nowMs()
+    for (const record of batch) {
+      // What was read in this ownership is in the state or held already.
+      if (record.offset < partition.read[topicIndex]!) continue
+      let outcome: string
+      try {
+        outcome = this.apply(partition, topicIndex, this.parts.decoder.decode(record), record, nowMs)
+      } catch (error) {
+        if (error instanceof UnavailableError) {
+          this.retryFrom(partition, error)
+          break
+        }
+        if (!(error instanceof RecordError)) throw error
+        letters.push(deadLetter(record, error, nowMs))
+        outcome = 'dead-letter'
+      }
+      partition.read[topicIndex] = record.offset + 1
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    }
+    if (letters.length > 0) void this.bury(partition, topicIndex, letters)
+    consumed.publish({ topic: first.topic, partition: partition.number, outcomes })
+  }
+
+  private apply(
+    partition: Partition,
+    topicIndex: number,
+    record: UserRecord,
+    { offset, appendTimeMs }: SourceRecord,
+    nowMs: number,
+  ): string {
+    const { control, scheduler, settings, snapshots } = this.parts
+    const { view } = control
+    let outcome: string = record.kind
+    const timeMs =
+      record.kind === 'event' ? record.event.eventTimeMs : record.kind === 'tabular' ? record.asOfMs : 0
+    if (isTooFarAhead(timeMs, appendTimeMs, settings.maxFutureSkewMs))
+      throw new RecordError(
+        'event-from-future',
+        `expected a time at most ${settings.maxFutureSkewMs} ms after the append time ${appendTimeMs}, got ${timeMs}: ` +
+          'mend the clock of the producer, then retry the dead letter',
+      )
+    const entry = partition.entry(userKey(record.tenant, record.user))
+    const state = partition.stateOf(entry)
+    switch (record.kind) {
+      case 'event':
+        // S4: judged at the append time; a reader's clock that runs ahead must not drop events for good.
+        if (isLate(timeMs, appendTimeMs, this.longestHorizon(snapshots))) outcome = 'late'
+        else outcome = applyEvent(state, record.event, partition.caps)
+        if (outcome === 'applied') partition.grow(entry, eventBytes(record.event))
+        break
+      case 'tabular':
+        applyTabular(state, { offset, asOfMs: record.asOfMs, snapshot: record.snapshot })
+        break
+      case 'tombstone':
+        applyTombstone(state, record.atMs)
+        break
+      case 'ignored':
+        outcome = record.reason
+        break
+    }
+    // S5: every record marks its user, whether or not it changed the state; the hash decides what is computed.
+    entry.revision++
+    entry.changed = true
+    entry.dirty = true
+    partition.hold(entry, topicIndex, offset)
+    const isTombstone = record.kind === 'tombstone'
+    markEverywhere(entry, state, view, nowMs, isTombstone, settings.quietMs)
+    scheduler.recordRead(entry, view, nowMs, appendTimeMs)
+    if (isTombstone) scheduler.later(entry, nowMs)
+    return outcome
+  }
+
+  /** An event is late only if no model in use would see it. */
+  private longestHorizon(snapshots: Snapshots): number | null {
+    let longest = 0
+    for (const model of this.parts.control.view.models.inUse) {
+      const days = snapshots.horizonOf(model)
+      if (days === null) return null
+      longest = Math.max(longest, days)
+    }
+    return longest
+  }
+
+  /** A schema can't be fetched now: the partition waits and reads on from here. */
+  private retryFrom(partition: Partition, error: UnavailableError): void {
+    const { clock, source } = this.parts
+    unavailable.publish({ what: 'source', error, attempt: 1 })
+    source.pause([partition.number])
+    void clock.sleep(error.retryAfterMs).then(() => {
+      if (!partition.owned) return
+      source.seek(partition.number, new Map(source.topics.map((topic, i) => [topic, partition.read[i]!])))
+      source.resume([partition.number])
+    })
+  }
+
+  /** The raw bytes are durable before their offsets count as acknowledged: nothing is lost. */
+  private async bury(
+    partition: Partition,
+    topicIndex: number,
+    letters: readonly DeadLetter[],
+  ): Promise<void> {
+    const { clock, deadLetters, ownership } = this.parts
+    const hold = partition.holdRecord(topicIndex, letters[0]!.offset)
+    for (let attempt = 1; partition.owned; attempt++) {
+      try {
+        await deadLetters.put(letters)
+        partition.release(hold)
+        return
+      } catch (error) {
+        if (!(error instanceof UnavailableError)) {
+          ownership.failed(error)
+          return
+        }
+        unavailable.publish({ what: 'dead-letters', error, attempt })
+        await clock.sleep(error.retryAfterMs)
+      }
+    }
+  }
+}
+
+function deadLetter(record: SourceRecord, error: RecordError, failedAtMs: number): DeadLetter {
+  const { topic, partition, offset, appendTimeMs, key, value, headers = {} } = record
+  const { code: reason, message } = error
+  return {
+    topic,
+    partition,
+    offset,
+    appendTimeMs,
+    key,
+    value,
+    headers,
+    reason,
+    error: message,
+    attempts: 1,
+    failedAtMs,
+  }
+}

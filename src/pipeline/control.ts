@@ -1,0 +1,80 @@
+/** Follows the control topics: reads them to their end, prepares the collections they ask for, then shows the new view. */
+
+import { ConfigError } from '../errors.ts'
+import { InstructionRegistry } from '../instructions/registry.ts'
+import { type ModelRecord, ModelRegistry } from '../vectors/model-registry.ts'
+import type { VectorStore } from '../vectors/vector-store.ts'
+import type { ControlLog } from './control-log.ts'
+import type { Snapshots } from './snapshot.ts'
+import { readView, type View } from './view.ts'
+
+export class Control {
+  /** Called after each change, in the same turn: what was fresh under the old view may be stale under the new. */
+  changed: () => void = () => {}
+
+  private readonly log: ControlLog
+  private readonly vectors: VectorStore
+  private readonly snapshots: Snapshots
+  private current: View | undefined
+  private reading: Promise<void> = Promise.resolve()
+
+  constructor(log: ControlLog, vectors: VectorStore, snapshots: Snapshots) {
+    this.log = log
+    this.vectors = vectors
+    this.snapshots = snapshots
+  }
+
+  get view(): View {
+    if (this.current === undefined)
+      throw new ConfigError('control-not-read', 'expected the control topics to be read')
+    return this.current
+  }
+
+  /** Reads both topics to their end; one reading at a time, each call is answered by one that began after it. */
+  readToEnd(): Promise<void> {
+    this.reading = this.reading.catch(() => {}).then(() => this.readOnce())
+    return this.reading
+  }
+
+  private async readOnce(): Promise<void> {
+    const before = this.current
+    const instructionRecords = await this.log.instructions(before?.instructions.offset ?? -1)
+    const modelRecords = await this.log.models(before?.models.offset ?? -1)
+    if (before !== undefined && instructionRecords.length === 0 && modelRecords.length === 0) return
+    let instructions = before?.instructions ?? InstructionRegistry.initial()
+    for (const record of instructionRecords) instructions = instructions.apply(record)
+    const view = readView(instructions, foldModels(before?.models, modelRecords))
+    await this.prepare(view)
+    this.current = view
+    this.changed()
+  }
+
+  /** Creates what a view needs before anybody writes under it. Repeated by every owner: all of it is idempotent. */
+  private async prepare(view: View): Promise<void> {
+    for (const target of view.targets.values()) {
+      if (!target.inUse) continue
+      const model = this.snapshots.model(target.model)
+      await this.vectors.ensureCollection({
+        name: target.collection,
+        group: target.group,
+        model: target.model,
+        precision: model.precision,
+        provider: model.provider,
+        dimensions: model.dimensions,
+        horizonDays: this.snapshots.horizonOf(target.model),
+      })
+      await this.vectors.ensureVectorNames(target.collection, [...target.texts.texts.keys()])
+    }
+  }
+}
+
+function foldModels(before: ModelRegistry | undefined, records: readonly ModelRecord[]): ModelRegistry {
+  let registry = before
+  for (const record of records) registry = registry?.apply(record) ?? ModelRegistry.first(record)
+  if (registry === undefined)
+    throw new ConfigError(
+      'no-model',
+      'expected a record in freshet.models that names the active model, got none: register a model first',
+    )
+  return registry
+}

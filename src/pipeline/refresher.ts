@@ -1,0 +1,404 @@
+/** One micro-batch from snapshot to acknowledgement: embed, upsert whole points under one version, keep what was learnt. */
+
+import { ConfigError, FreshetError, UnavailableError } from '../errors.ts'
+import type { UserInput } from '../model/embedding-model.ts'
+import { pointId } from '../vectors/names.ts'
+import type { Point, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
+import { dayString } from '../window/day.ts'
+import { expiresAtMs } from '../window/read-window.ts'
+import type { UserState, WindowSnapshot } from '../window/user-state.ts'
+import { parked, refreshed, unavailable } from './channels.ts'
+import type { Clock } from './clock.ts'
+import type { Control } from './control.ts'
+import type { Flusher } from './flusher.ts'
+import type { Offsets } from './offsets.ts'
+import type { Ownership } from './ownership.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { PipelineSettings } from './settings.ts'
+import type { Snapshot, Snapshots } from './snapshot.ts'
+import type { UserEntry } from './user-entry.ts'
+import type { Target, View } from './view.ts'
+
+/** One user in a micro-batch. */
+interface Request {
+  entry: UserEntry
+  snapshot: Snapshot
+  input: UserInput | null
+  /** Records that the acknowledgement releases; null where the target acknowledges none. */
+  first: Offsets | null
+  oldestAppendMs: number
+}
+
+interface MicroBatch {
+  target: Target
+  /** Taken when the snapshots were (V1). */
+  version: WriteVersion
+  requests: Request[]
+}
+
+/** Users that one step deals with at most without a batch (skipped, parked): a bound on how long it blocks. */
+const SKIPS_MAX = 2_000
+
+export interface RefresherParts {
+  clock: Clock
+  settings: PipelineSettings
+  ownership: Ownership
+  control: Control
+  scheduler: Scheduler
+  flusher: Flusher
+  snapshots: Snapshots
+  vectors: VectorStore
+  /** Turns a window into sentences and features, see user-input.ts. */
+  render: (target: Target, window: WindowSnapshot) => UserInput
+}
+
+export class Refresher {
+  private readonly parts: RefresherParts
+  private inFlight = 0
+
+  constructor(parts: RefresherParts) {
+    this.parts = parts
+  }
+
+  get idle(): boolean {
+    return this.inFlight === 0
+  }
+
+  /**
+   * Takes the next micro-batch and brings it to its acknowledgement.
+   *
+   * @param force who has anything to do counts as due
+   * @returns false: there was nothing to do
+   */
+  async refreshOnce(force = false): Promise<boolean> {
+    const { ownership, clock, flusher } = this.parts
+    if (!ownership.maySend(clock.nowMs())) return false
+    const batch: { current: MicroBatch | undefined } = { current: undefined }
+    const took = this.take(batch, force)
+    this.inFlight++
+    try {
+      // What was skipped or parked is flushed before its records count as acknowledged (E5).
+      const skipped = flusher.run()
+      if (batch.current !== undefined) await this.bring(batch.current)
+      await skipped
+    } finally {
+      this.inFlight--
+    }
+    return took
+  }
+
+  private take(batch: { current: MicroBatch | undefined }, force: boolean): boolean {
+    const { scheduler, control, clock, settings } = this.parts
+    let positions = 0
+    let skips = 0
+    return scheduler.take(control.view, clock.nowMs(), force, (entry, target) => {
+      const users = batch.current?.requests.length ?? 0
+      if (users >= settings.batchUsersMax || skips >= SKIPS_MAX || (entry.alone && users > 0)) return false
+      if (users > 0 && batch.current!.requests[0]!.entry.alone) return false
+      const request = this.request(entry, target)
+      if (request === undefined) {
+        skips++
+        return true
+      }
+      positions += this.positions(request, target)
+      if (users > 0 && positions > settings.batchPositionsMax) return false
+      this.start(batch, request, target)
+      return true
+    })
+  }
+
+  private positions({ input }: Request, target: Target): number {
+    if (input === null) return 0
+    return this.parts.snapshots.model(target.model).positions(input, [...target.texts.texts.values()])
+  }
+
+  /** Deals with a user at once where nothing has to be computed; else says what has to be. */
+  private request(entry: UserEntry, target: Target): Request | undefined {
+    const { ownership, snapshots } = this.parts
+    const state = entry.partition.stateOf(entry)
+    const { key } = target
+    if (!target.inUse && state.tombstoneMs === null) {
+      state.dueMs.delete(key)
+      entry.swept.delete(key)
+      return undefined
+    }
+    const snapshot = snapshots.of(entry, state, target, ownership.day)
+    if (target.texts.group.paused && snapshot.window !== null) {
+      entry.swept.delete(key)
+      return undefined
+    }
+    if (state.parked !== null && !entry.retry && snapshot.window !== null) {
+      this.park(entry, state.parked.reason)
+      return undefined
+    }
+    // E2: an equal hash counts only if it was acknowledged in this epoch and nothing unknown has been sent since.
+    const isFresh = state.acknowledged.get(key)?.inputHash === snapshot.inputHash
+    if (isFresh && entry.acknowledgedIn.get(key) === ownership.epoch) {
+      this.skip(entry, target)
+      return undefined
+    }
+    const input = snapshot.window === null ? null : this.parts.render(target, snapshot.window)
+    return { entry, snapshot, input, first: null, oldestAppendMs: Number.POSITIVE_INFINITY }
+  }
+
+  private skip(entry: UserEntry, target: Target): void {
+    const { flusher, ownership } = this.parts
+    entry.partition.stateOf(entry).dueMs.delete(target.key)
+    entry.swept.delete(target.key)
+    if (!target.acknowledges) return
+    const first = entry.partition.take(entry)
+    entry.oldestAppendMs = Number.POSITIVE_INFINITY
+    if (entry.changed)
+      flusher.add(entry, first, ownership.epoch) // E5
+    else entry.partition.release(first)
+  }
+
+  /** Moves the user's marks into the batch: from here on they are this request's, until it is over. */
+  private start(batch: { current: MicroBatch | undefined }, request: Request, target: Target): void {
+    const { ownership } = this.parts
+    const { entry } = request
+    batch.current ??= {
+      target,
+      version: { epoch: ownership.epoch, write: ownership.nextWrite() },
+      requests: [],
+    }
+    if (target.acknowledges) {
+      request.first = entry.partition.take(entry)
+      request.oldestAppendMs = entry.oldestAppendMs
+      entry.oldestAppendMs = Number.POSITIVE_INFINITY
+    }
+    entry.swept.delete(target.key)
+    entry.inFlight.add(target.key)
+    batch.current.requests.push(request)
+  }
+
+  private async bring(batch: MicroBatch): Promise<void> {
+    const { clock, flusher } = this.parts
+    const startMs = clock.nowMs()
+    let points: Point[]
+    try {
+      points = await this.embed(batch)
+    } catch (error) {
+      this.embedFailed(batch, error)
+      await flusher.run()
+      return
+    }
+    const embeddedMs = clock.nowMs()
+    const outcome = await this.send(batch, points)
+    const nowMs = clock.nowMs()
+    if (outcome === 'acknowledged') for (const request of batch.requests) this.acknowledge(batch, request)
+    else for (const request of batch.requests) this.giveUp(batch, request)
+    refreshed.publish({
+      target: batch.target.key,
+      users: batch.requests.length,
+      stubs: batch.requests.filter(({ input }) => input === null).length,
+      outcome,
+      freshnessMs: batch.requests
+        .filter((r) => r.oldestAppendMs < nowMs)
+        .map((r) => nowMs - r.oldestAppendMs),
+      embedMs: embeddedMs - startMs,
+      upsertMs: nowMs - embeddedMs,
+    })
+    await flusher.run()
+  }
+
+  private async embed({ target, requests }: MicroBatch): Promise<Point[]> {
+    const { snapshots, ownership } = this.parts
+    const model = snapshots.model(target.model)
+    const inputs = requests.flatMap(({ input }) => (input === null ? [] : [input]))
+    const names = [...target.texts.texts.keys()]
+    const vectors =
+      inputs.length === 0 ? [] : await model.embedUsers(inputs, [...target.texts.texts.values()])
+    let next = 0
+    return requests.map(({ entry, snapshot }): Point => {
+      const { tenant: tenantId, user: userId } = entry.partition.stateOf(entry)
+      const id = pointId(entry.key)
+      const { window, inputHash } = snapshot
+      if (window === null) return { kind: 'stub', id, userId, tenantId }
+      const row = vectors[next++]!
+      const payload = {
+        userId,
+        tenantId,
+        segment: window.tabular?.categorical.segment ?? null,
+        lastEventAtMs: window.lastEventMs,
+        asOfDay: dayString(ownership.day),
+        inputHash,
+        model: target.model,
+        expiresAtMs: expiresAtMs(window, snapshots.horizonOf(target.model)),
+      }
+      return { kind: 'vectors', id, payload, vectors: new Map(names.map((name, i) => [name, row[i]!])) }
+    })
+  }
+
+  /** Sends the same bytes under the same version until they are acknowledged or patience ends (E4). */
+  private async send(batch: MicroBatch, points: readonly Point[]): Promise<'acknowledged' | 'unknown'> {
+    const { clock, settings, vectors, ownership, control } = this.parts
+    for (let attempt = 1; attempt <= settings.sendAttemptsMax; attempt++) {
+      // V3: who may no longer be the owner sends nothing, a repetition least of all.
+      if (!ownership.maySend(clock.nowMs()) || !batch.requests.some(({ entry }) => entry.partition.owned))
+        break
+      try {
+        await vectors.upsert(batch.target.collection, batch.version, points)
+        return (await this.readBack(batch, points)) ? 'acknowledged' : 'unknown'
+      } catch (error) {
+        if (error instanceof ConfigError && CHANGED_MEANWHILE.has(error.code)) {
+          await control.readToEnd()
+          break
+        }
+        if (!(error instanceof UnavailableError)) throw error
+        unavailable.publish({ what: 'vectors', error, attempt })
+        if (attempt < settings.sendAttemptsMax) await clock.sleep(error.retryAfterMs * 2 ** (attempt - 1))
+      }
+    }
+    return 'unknown'
+  }
+
+  /** V4: the first write of an epoch is read back; a higher version there means that somebody newer owns the partition. */
+  private async readBack(batch: MicroBatch, points: readonly Point[]): Promise<boolean> {
+    const { ownership, vectors } = this.parts
+    if (ownership.readBackDone || batch.version.epoch !== ownership.epoch) return true
+    const { id } = points[0]!
+    const stored = (await vectors.get(batch.target.collection, [id])).get(id)
+    if (stored !== undefined && stored.version.epoch > batch.version.epoch) {
+      ownership.fenced(stored.version.epoch)
+      return false
+    }
+    ownership.readBackDone = true
+    return true
+  }
+
+  private acknowledge(batch: MicroBatch, request: Request): void {
+    const { clock, control, flusher, ownership, scheduler, snapshots } = this.parts
+    const { entry, snapshot } = request
+    const { key } = batch.target
+    entry.inFlight.delete(key)
+    if (!entry.partition.owned) return
+    const state = entry.partition.stateOf(entry)
+    state.acknowledged.set(key, { inputHash: snapshot.inputHash, epoch: batch.version.epoch })
+    entry.acknowledgedIn.set(key, batch.version.epoch)
+    entry.attempts = 0
+    entry.alone = false
+
+    // E3: the marks go only if the hash would still be that of the snapshot.
+    const target = control.view.targets.get(key)
+    const isCurrent =
+      target !== undefined &&
+      snapshots.of(entry, state, target, ownership.day).inputHash === snapshot.inputHash
+    if (target === undefined) forget(entry, state, batch.target)
+    else if (isCurrent) state.dueMs.delete(key)
+    else if (state.dueMs.has(key) || !target.acknowledges) moveDue(state, target, clock.nowMs())
+    else scheduler.mark(entry, key)
+
+    if (entry.retry) {
+      entry.retry = false
+      state.parked = null
+    } else if (snapshot.window === null && state.parked !== null) this.unpark(entry, state)
+    flusher.add(entry, request.first, ownership.epoch)
+    scheduler.schedule(entry, control.view, clock.nowMs())
+  }
+
+  /** The outcome is unknown: the write may still land, so nothing that was believed about the target holds (E2). */
+  private giveUp(batch: MicroBatch, { entry, first, oldestAppendMs }: Request): void {
+    const { key } = batch.target
+    entry.inFlight.delete(key)
+    if (!entry.partition.owned) return
+    entry.partition.giveBack(entry, first)
+    entry.partition.stateOf(entry).acknowledged.delete(key)
+    entry.acknowledgedIn.delete(key)
+    entry.oldestAppendMs = Math.min(entry.oldestAppendMs, oldestAppendMs)
+    this.again(batch, entry, this.parts.settings.quietMs)
+  }
+
+  private embedFailed(batch: MicroBatch, error: unknown): void {
+    if (error instanceof ConfigError) throw error
+    const { settings } = this.parts
+    const reason = error instanceof FreshetError ? error.code : String(error)
+    unavailable.publish({
+      what: 'model',
+      error: error instanceof Error ? error : new Error(reason),
+      attempt: 1,
+    })
+    for (const { entry, first } of batch.requests) {
+      entry.inFlight.delete(batch.target.key)
+      if (!entry.partition.owned) continue
+      entry.partition.giveBack(entry, first)
+      if (entry.alone || batch.requests.length === 1) entry.attempts++
+      entry.alone = true
+      if (entry.attempts >= settings.attemptsMax) this.park(entry, reason)
+      else this.again(batch, entry, settings.quietMs)
+    }
+  }
+
+  /** The user comes again for this target, not at once. */
+  private again({ target }: MicroBatch, entry: UserEntry, delayMs: number): void {
+    const { clock, scheduler } = this.parts
+    const nowMs = clock.nowMs()
+    if (target.acknowledges) entry.dirty = true
+    else entry.partition.stateOf(entry).dueMs.set(target.key, nowMs + delayMs)
+    scheduler.later(entry, nowMs + delayMs)
+  }
+
+  /** Sets the user aside, durably, so that the partition goes on; records that still come are flushed and acknowledged. */
+  private park(entry: UserEntry, reason: string): void {
+    const { clock, flusher, ownership } = this.parts
+    const state = entry.partition.stateOf(entry)
+    if (state.parked === null || entry.retry) {
+      state.parked = { reason, sinceMs: clock.nowMs() }
+      parked.publish({ tenant: state.tenant, user: state.user, reason })
+    }
+    entry.retry = false
+    entry.attempts = 0
+    entry.swept.clear()
+    state.dueMs.clear()
+    state.acknowledged.clear()
+    entry.acknowledgedIn.clear()
+    flusher.add(entry, entry.partition.take(entry), ownership.epoch) // E5
+  }
+
+  /** A parked user who has nothing to embed any more is well again; all other targets look at the user, too (E5). */
+  private unpark(entry: UserEntry, state: UserState): void {
+    state.parked = null
+    const { clock, control, settings } = this.parts
+    markEverywhere(entry, state, control.view, clock.nowMs(), true, settings.quietMs)
+    entry.dirty = true
+  }
+}
+
+/** Errors that say that the control topics have moved on since the batch was made. */
+const CHANGED_MEANWHILE = new Set(['collection-missing', 'vector-name-unknown'])
+
+/**
+ * Gives every target but the acknowledging one a due time: the user changed.
+ *
+ * @param urgent a tombstone or an un-parking: at once, and in collections kept for roll-back as well (V2)
+ */
+export function markEverywhere(
+  entry: UserEntry,
+  state: UserState,
+  view: View,
+  nowMs: number,
+  urgent: boolean,
+  quietMs: number,
+): void {
+  for (const target of view.targets.values()) {
+    if (!target.inUse) forget(entry, state, target)
+    if (target.acknowledges || (!target.inUse && !urgent)) continue
+    const atMs = urgent ? nowMs : nowMs + Math.max(quietMs, target.texts.group.minRefreshMs)
+    const plannedMs = state.dueMs.get(target.key)
+    if (plannedMs === undefined || atMs < plannedMs) state.dueMs.set(target.key, atMs)
+  }
+}
+
+/** What was written to a collection that is not in use is not followed: it is looked at anew when it comes back. */
+function forget(entry: UserEntry, state: UserState, target: Target): void {
+  state.acknowledged.delete(target.key)
+  entry.acknowledgedIn.delete(target.key)
+  if (!target.inUse) return
+  state.dueMs.delete(target.key)
+}
+
+function moveDue(state: UserState, target: Target, nowMs: number): void {
+  const nextMs = nowMs + target.texts.group.minRefreshMs
+  const dueMs = state.dueMs.get(target.key)
+  state.dueMs.set(target.key, dueMs === undefined || dueMs <= nowMs ? nextMs : Math.min(dueMs, nextMs))
+}

@@ -1,0 +1,123 @@
+/** Looks at every user by input hash and marks what differs (O7): take-over, registry changes, a new day, expiry. */
+
+import type { UserKey } from '../events/ids.ts'
+import { swept } from './channels.ts'
+import type { Control } from './control.ts'
+import type { Ownership } from './ownership.ts'
+import type { Partition } from './partition.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { PipelineSettings } from './settings.ts'
+import type { Snapshots } from './snapshot.ts'
+import type { UserEntry } from './user-entry.ts'
+
+export class Sweep {
+  private readonly settings: PipelineSettings
+  private readonly ownership: Ownership
+  private readonly control: Control
+  private readonly scheduler: Scheduler
+  private readonly snapshots: Snapshots
+  private walk: Iterator<void> | undefined
+  private number = 0
+  private day = Number.NaN
+  private seen = 0
+  private marked = 0
+
+  constructor(
+    settings: PipelineSettings,
+    ownership: Ownership,
+    control: Control,
+    scheduler: Scheduler,
+    snapshots: Snapshots,
+  ) {
+    this.settings = settings
+    this.ownership = ownership
+    this.control = control
+    this.scheduler = scheduler
+    this.snapshots = snapshots
+  }
+
+  /** No sweep is under way, and no user waits because of one. */
+  get idle(): boolean {
+    return this.walk === undefined && this.scheduler.sweptCount === 0
+  }
+
+  /** Users seen and marked by the sweep under way, or by the last one. */
+  get progress(): { usersSeen: number; usersMarked: number; underWay: boolean } {
+    return { usersSeen: this.seen, usersMarked: this.marked, underWay: this.walk !== undefined }
+  }
+
+  /** Begins anew: what was seen before may differ now. */
+  restart(): void {
+    this.number++
+    this.seen = 0
+    this.marked = 0
+    this.day = this.ownership.day
+    this.walk = this.users()
+    swept.publish({ stage: 'started', usersSeen: 0, usersMarked: 0 })
+  }
+
+  /**
+   * Looks at the next users; it waits while those it marked are not refreshed yet, so that memory stays flat.
+   *
+   * @returns false: there is nothing to look at
+   */
+  step(): boolean {
+    if (this.ownership.stage !== 'owner') return false
+    if (this.ownership.day !== this.day) this.restart()
+    if (this.walk === undefined || this.scheduler.sweptCount > this.settings.sweepUsersMax) return false
+    for (let i = 0; i < this.settings.sweepUsersMax; i++) {
+      if (this.walk.next().done === true) {
+        this.walk = undefined
+        swept.publish({ stage: 'finished', usersSeen: this.seen, usersMarked: this.marked })
+        break
+      }
+    }
+    return true
+  }
+
+  private *users(): Generator<void> {
+    for (const partition of [...this.ownership.partitions.values()]) {
+      for (const key of this.keysOf(partition)) {
+        if (!partition.owned) break
+        const entry = partition.entry(key)
+        if (entry.sweep === this.number) continue
+        entry.sweep = this.number
+        this.seen++
+        if (this.look(entry)) this.marked++
+        yield
+      }
+    }
+  }
+
+  /** Those in local reach by pages, then those in memory only, then those known only by a tombstone. */
+  private *keysOf(partition: Partition): Generator<UserKey> {
+    const pageSize = this.settings.sweepUsersMax
+    let after: UserKey | null = null
+    for (;;) {
+      const page: UserKey[] = partition.storedUsers(after, pageSize)
+      yield* page
+      if (page.length < pageSize) break
+      after = page.at(-1)!
+    }
+    yield* [...partition.entries.keys()]
+    yield* partition.tombstones.keys()
+  }
+
+  private look(entry: UserEntry): boolean {
+    const { control, scheduler, snapshots, ownership } = this
+    const state = entry.partition.stateOf(entry)
+    let differs = false
+    for (const target of control.view.targets.values()) {
+      // V2: collections kept for roll-back hold stubs of forgotten users, and nothing else is written there.
+      if (!target.inUse && state.tombstoneMs === null) continue
+      const { inputHash } = snapshots.of(entry, state, target, ownership.day)
+      // What is in flight may land or not: it is looked at again once that is known.
+      const isEqual = state.acknowledged.get(target.key)?.inputHash === inputHash
+      if (isEqual && !entry.inFlight.has(target.key)) continue
+      scheduler.mark(entry, target.key)
+      differs = true
+    }
+    scheduler.schedule(entry, control.view, ownership.nowMs())
+    return differs
+  }
+}
