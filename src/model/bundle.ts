@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, invariant } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
 import { bundleDirectory, compareFiles, type VerifyOptions, verifyHashes } from './bundle-files.ts'
 import { filesHash, type Manifest, parseManifest } from './manifest.ts'
 import {
@@ -106,13 +106,6 @@ export async function openBundle(path: string, options: OpenBundleOptions): Prom
     close()
     throw error
   }
-}
-
-/** The row of a special token in `special_tokens.weight`. */
-export function specialRow(manifest: Manifest, name: string): number {
-  const row = manifest.specialTokens.indexOf(name)
-  invariant(row >= 0, `no special token ${name} in the manifest of ${manifest.id}`)
-  return row
 }
 
 /** Where a tensor lies, by its name without the prefix. @throws {ConfigError} `tensor-missing` */

@@ -1,7 +1,7 @@
 /** The manifest of a model bundle: its type, and the strict reading of its JSON, every key present and no other. */
 
 import { createHash } from 'node:crypto'
-import { ConfigError } from '../errors.ts'
+import { ConfigError, invariant } from '../errors.ts'
 import { type Modality, TEXT_MODALITIES } from '../events/behavior-event.ts'
 import { NAME_PATTERN } from '../instructions/instruction.ts'
 import type { ModelId } from './embedding-model.ts'
@@ -124,6 +124,13 @@ export function manifestJson(manifest: Manifest): string {
   const ordered = Object.fromEntries(KEYS.map((key) => [key, manifest[key]]))
   const files = Object.fromEntries([...manifest.files].sort(([a], [b]) => (a < b ? -1 : 1)))
   return `${JSON.stringify({ ...ordered, files }, null, 2)}\n`
+}
+
+/** The row of a special token in `special_tokens.weight`. */
+export function specialRow(manifest: Manifest, name: string): number {
+  const row = manifest.specialTokens.indexOf(name)
+  invariant(row >= 0, `no special token ${name} in the manifest of ${manifest.id}`)
+  return row
 }
 
 /** sha256 over paths and hashes of the files whose path begins so: the same files, the same string. */

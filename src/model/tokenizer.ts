@@ -91,9 +91,7 @@ export function openEncoderTokenizer(path: string, vocabSize: number): EncoderTo
       let plain = withoutLiterals(text, literals)
       // The library sets ideographs apart by UTF-16 unit and so misses these; the reference does not.
       if (setsIdeographsApart) plain = plain.replace(SUPPLEMENTARY_IDEOGRAPHS, ' $& ')
-      const pieces = tokenizer
-        .encode(plain, { add_special_tokens: false })
-        .ids.filter((id) => !controlIds.has(id))
+      const pieces = encode(tokenizer, plain).filter((id) => !controlIds.has(id))
       return [clsId, ...pieces.slice(0, maxTokens - 2), sepId]
     },
   }
