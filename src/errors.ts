@@ -54,3 +54,33 @@ export class RequestError extends FreshetError {
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new BugError('invariant', message)
 }
+
+/**
+ * What was probably meant, for the part of a message that says what to do.
+ *
+ * @returns the known name within a third of the length in edits; undefined when none is that near
+ */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.floor(Math.max(3, name.length) / 3) + 1
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Levenshtein, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    row = next
+  }
+  return row[b.length]!
+}

@@ -1,0 +1,112 @@
+/** Records as people write them, one JSON object each, become what a producer of the topic would have sent. */
+
+import { RecordError } from '../errors.ts'
+import { avroType, encodeAvro } from './avro.ts'
+import type { UserRecord } from './behavior-event.ts'
+import { coerce } from './coerce.ts'
+import { rawSchema } from './decoder.ts'
+import { framer } from './encoder.ts'
+import { describe, type Plain, readUserId } from './field-readers.ts'
+import { createMapper, isMapped, type Mapper } from './mapping.ts'
+import { readRecord } from './read-record.ts'
+import type { SchemaSource } from './schema-source.ts'
+import type { TopicSettings } from './topic.ts'
+
+/** Ready for the source: bytes in the topic's own format, under the user's key. */
+export interface IngestRecord {
+  topic: string
+  key: Buffer
+  value: Buffer | null
+  /** What the value says, read once already; null for a delete. */
+  says: UserRecord | null
+}
+
+export interface IngestEncoder {
+  /**
+   * @param line one JSON object: `topic`, and the fields of that topic's records; or `topic`, `key` and `value: null`
+   * @throws {RecordError} `ingest-line`, `record-topic-unknown`, or what the decoder would say about the record
+   */
+  line(line: string): IngestRecord
+  /** The same from an object, of an HTTP body or an Avro container file. */
+  object(record: unknown): IngestRecord
+}
+
+interface TopicEncoder {
+  settings: TopicSettings
+  mapper: Mapper | null
+  write: (record: Plain) => Buffer
+}
+
+/**
+ * @param schemaIds registry ids by topic, for topics in `avro-confluent`
+ */
+export function createIngestEncoder(options: {
+  topics: readonly TopicSettings[]
+  schemas: SchemaSource
+  schemaIds?: Readonly<Record<string, number>>
+}): IngestEncoder {
+  const settings = new Map(options.topics.map((topic) => [topic.topic, topic]))
+  const encoders = new Map<string, TopicEncoder>()
+  // Built when first used: a topic of a registry's format needs an id only if somebody writes to it.
+  const encoderOf = (name: string): TopicEncoder => {
+    let encoder = encoders.get(name)
+    if (encoder !== undefined) return encoder
+    const topic = settings.get(name)
+    if (topic === undefined)
+      throw new RecordError(
+        'record-topic-unknown',
+        `topic must be one of ${[...settings.keys()].join(', ')}, got ${describe(name)}: correct the line, or add the topic to events.topics`,
+      )
+    encoder = createTopicEncoder(topic, options.schemas, options.schemaIds?.[name])
+    encoders.set(name, encoder)
+    return encoder
+  }
+  const object = (given: unknown): IngestRecord => {
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) throw notALine(describe(given))
+    const { topic, ...record } = given as Plain
+    if (typeof topic !== 'string') throw notALine(`no topic (${describe(topic)})`)
+    const encoder = encoderOf(topic)
+    if (record.value === null && record.key !== undefined) return deletion(encoder.settings, record.key)
+    const says = readRecord(encoder.settings.holds, encoder.mapper === null ? record : encoder.mapper(record))
+    return { topic, key: Buffer.from(says.user), value: encoder.write(record), says }
+  }
+  return { object, line: (line) => object(parseLine(line)) }
+}
+
+function createTopicEncoder(
+  settings: TopicSettings,
+  schemas: SchemaSource,
+  schemaId: number | undefined,
+): TopicEncoder {
+  const mapper = isMapped(settings) ? createMapper(settings) : null
+  if (settings.format === 'json')
+    return { settings, mapper, write: (record) => Buffer.from(JSON.stringify(record)) }
+  const type = avroType(rawSchema(settings, schemas))
+  const frame = framer(settings.format, type, schemaId)
+  return { settings, mapper, write: (record) => frame(encodeAvro(type, coerce(type, record, ''))) }
+}
+
+function deletion(settings: TopicSettings, key: unknown): IngestRecord {
+  if (settings.holds !== 'tabular')
+    throw new RecordError(
+      'record-value-missing',
+      `expected the fields of a record of ${settings.topic}, got value null: only tabular records can be deleted`,
+    )
+  return { topic: settings.topic, key: Buffer.from(readUserId(key)), value: null, says: null }
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (cause) {
+    throw notALine(`no JSON (${(cause as Error).message})`, cause)
+  }
+}
+
+function notALine(got: string, cause?: unknown): RecordError {
+  return new RecordError(
+    'ingest-line',
+    `expected one JSON object with a topic and the fields of its records, got ${got}: see docs/events.md`,
+    { cause },
+  )
+}
