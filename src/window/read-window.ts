@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { type BehaviorEvent, TEXT_MODALITIES, type TextModality } from '../events/behavior-event.ts'
-import { DAY_MS, dayOf, windowStartMs } from './day.ts'
+import { DAY_MS, windowStartMs } from './day.ts'
 import { canonicalFields, canonicalTabular } from './event-order.ts'
 import type { UserState, WindowSnapshot } from './user-state.ts'
 
@@ -42,13 +42,18 @@ export function oldestExpiryDay(state: UserState, reading: WindowReading): numbe
     const oldest = window[firstVisible(window, modality, reading)]
     if (oldest !== undefined) oldestMs = Math.min(oldestMs, oldest.eventTimeMs)
   }
-  return oldestMs === Number.POSITIVE_INFINITY ? null : dayOf(oldestMs) + reading.horizonDays + 1
+  return oldestMs === Number.POSITIVE_INFINITY ? null : lossDay(oldestMs, reading.horizonDays)
 }
 
 /** @returns milliseconds at which the horizon has passed the newest event; null: never */
 export function expiresAtMs(snapshot: WindowSnapshot, horizonDays: number | null): number | null {
   if (horizonDays === null || snapshot.lastEventMs === null) return null
-  return (dayOf(snapshot.lastEventMs) + horizonDays + 1) * DAY_MS
+  return lossDay(snapshot.lastEventMs, horizonDays) * DAY_MS
+}
+
+/** The first day whose window starts after the time; horizons may be fractions of a day. */
+function lossDay(eventTimeMs: number, horizonDays: number): number {
+  return Math.floor(eventTimeMs / DAY_MS + horizonDays) + 1
 }
 
 /** @returns sha256, lower-case hex, of all that a snapshot says: names, times, fields and features (E1) */

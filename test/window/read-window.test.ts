@@ -52,7 +52,7 @@ test('the expiry day is the first on which the reading shrinks', () => {
     fc.property(
       days,
       fc.integer({ min: 0, max: 35 }),
-      fc.integer({ min: 0, max: 9 }),
+      fc.integer({ min: 0, max: 36 }).map((quarters) => quarters / 4),
       (eventDays, asOfDay, horizonDays) => {
         const state = stateWithSearches(...eventDays.map((day) => day * DAY_MS + 5))
         const countOn = (day: number) =>
