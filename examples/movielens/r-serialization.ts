@@ -191,7 +191,9 @@ class Decoder {
 function sequence([count, first, step]: readonly (number | null)[]): RVector {
   const size = count ?? 0
   if (!(size >= 0 && size <= SEQUENCE_MAX)) {
-    throw new InputError(`expected a sequence of 0 to ${SEQUENCE_MAX} numbers, got ${size}: the R data is damaged`)
+    throw new InputError(
+      `expected a sequence of 0 to ${SEQUENCE_MAX} numbers, got ${size}: the R data is damaged`,
+    )
   }
   const values = Array.from({ length: size }, (_, i) => (first ?? 1) + i * (step ?? 1))
   return { kind: 'integer', values, attributes: new Map() }

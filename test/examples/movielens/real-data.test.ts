@@ -1,0 +1,128 @@
+/** The real MovieLens-small, fetched as a user would fetch it; skipped where apt can't, but never in CI with apt. */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { readRatings } from '../../../examples/movielens/read-ratings.ts'
+import { toEvents } from '../../../examples/movielens/to-events.ts'
+import { createRecordDecoder } from '../../../src/events/decoder.ts'
+import { toIngestLine } from '../../../src/events/encoder.ts'
+import { createIngestEncoder } from '../../../src/events/ingest.ts'
+import { directorySchemas } from '../../../src/events/schema-source.ts'
+import type { TopicSettings } from '../../../src/events/topic.ts'
+import { INSTRUCTION_LENGTH_MAX, NAME_PATTERN } from '../../../src/instructions/instruction.ts'
+
+const EXAMPLE = path.join(import.meta.dirname, '../../../examples/movielens')
+const HAS_APT = ['apt-get', 'dpkg'].every((tool) => existsSync(`/usr/bin/${tool}`))
+const CI = process.env.CI === 'true'
+
+/** @returns null, or why it could not be fetched */
+function fetchInto(directory: string): string | null {
+  if (!HAS_APT) return 'no apt-get and dpkg here'
+  try {
+    execFileSync(path.join(EXAMPLE, 'fetch.sh'), [directory], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: 60_000,
+    })
+    return null
+  } catch (error) {
+    return `fetch.sh failed: ${(error as { stderr?: Buffer }).stderr?.toString() ?? error}`
+  }
+}
+
+const TOPICS: TopicSettings[] = (['miniprogram', 'spm', 'app', 'search'] as const).map((holds) => ({
+  topic: `behavior.${holds}`,
+  holds,
+  format: 'avro-raw',
+  schema: null,
+  fields: null,
+}))
+TOPICS.push({ topic: 'user.tabular', holds: 'tabular', format: 'avro-raw', schema: null, fields: null })
+
+test('all 100,004 real ratings become one primary event each, valid, in order, the same bytes twice', (context) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'freshet-movielens-'))
+  try {
+    const reason = fetchInto(directory)
+    if (reason !== null) {
+      assert.ok(!(CI && HAS_APT), reason)
+      context.skip(reason)
+      return
+    }
+    const startedMs = performance.now()
+    const ratings = readRatings(directory)
+    const readMs = performance.now() - startedMs
+    assert.ok(readMs < 5_000, `expected far less than 5 s even on a busy machine, took ${readMs} ms`)
+    checkFacts(ratings)
+    checkEvents(ratings)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+/** Counts and dates as GroupLens and the package's documentation state them. */
+function checkFacts(ratings: ReturnType<typeof readRatings>): void {
+  assert.equal(ratings.length, 100_004)
+  assert.equal(new Set(ratings.map((rating) => rating.userId)).size, 671)
+  assert.equal(new Set(ratings.map((rating) => rating.movie.movieId)).size, 9_066)
+  let [first, last] = [Number.POSITIVE_INFINITY, 0]
+  for (const { timeS } of ratings) {
+    first = Math.min(first, timeS)
+    last = Math.max(last, timeS)
+  }
+  const days = [first, last].map((timeS) => new Date(timeS * 1_000).toISOString().slice(0, 10))
+  assert.deepEqual(days, ['1995-01-09', '2016-10-16'])
+}
+
+function checkEvents(ratings: ReturnType<typeof readRatings>): void {
+  const ids = new Set<string>()
+  const primary = createHash('sha256')
+  let count = 0
+  let lastMs = 0
+  const schemas = directorySchemas(null)
+  const ingest = createIngestEncoder({ topics: TOPICS, schemas })
+  const decoder = createRecordDecoder({ topics: TOPICS, schemas })
+  let checked = 0
+  let snapshots = 0
+  for (const { record, isSynthetic, attributes } of toEvents(ratings)) {
+    const nowMs =
+      record.kind === 'event' ? record.event.eventTimeMs : record.kind === 'tabular' ? record.asOfMs : -1
+    assert.ok(nowMs >= lastMs)
+    lastMs = nowMs
+    const topic = record.kind === 'event' ? `behavior.${record.event.modality}` : 'user.tabular'
+    if (record.kind === 'event') ids.add(`${topic} ${record.event.eventId}`)
+    else snapshots++
+    const line = toIngestLine(topic, record, { isSynthetic, attributes })
+    if (!isSynthetic) {
+      count++
+      primary.update(line)
+    }
+    // Every 50th goes the whole way through the bytes of the log and back: all of them would take many seconds.
+    if (checked++ % 50 !== 0) continue
+    const { key, value } = ingest.line(line)
+    assert.deepEqual(
+      decoder.decode({ topic, partition: 0, offset: 0, appendTimeMs: nowMs, key, value }),
+      record,
+    )
+  }
+  assert.equal(count, 100_004)
+  assert.equal(ids.size, checked - snapshots)
+  const again = createHash('sha256')
+  for (const { record } of toEvents(ratings, { onlyRatings: true }))
+    again.update(toIngestLine('behavior.miniprogram', record, { isSynthetic: false, attributes: {} }))
+  assert.equal(again.digest('hex'), primary.digest('hex'))
+}
+
+test("the example's instructions have valid names, texts and the group main", () => {
+  const instructions = parse(readFileSync(path.join(EXAMPLE, 'instructions.yaml'), 'utf8'))
+  assert.equal(instructions.length, 3)
+  for (const { id, text, lang, group } of instructions) {
+    assert.match(id, NAME_PATTERN)
+    assert.ok(text.length > 0 && text.length <= INSTRUCTION_LENGTH_MAX)
+    assert.deepEqual([lang, group], ['en', 'main'])
+  }
+})
