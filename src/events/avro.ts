@@ -33,16 +33,18 @@ function blockCount(tap: Tap): number {
     count = -count
     tap.skipLong()
   }
-  if (tap.pos > tap.buf.length || count > tap.buf.length - tap.pos)
-    throw new RangeError(`a block of ${count} items in ${Math.max(0, tap.buf.length - tap.pos)} bytes`)
+  if (tap.pos > tap.buf.length || count > tap.buf.length - tap.pos) throw new PastEnd()
   return count
 }
 
 /** Lengths of strings are trusted as well, and a negative one leads backwards, to the same bytes for ever. */
 function mustAdvance(tap: Tap, from: number): void {
-  if (tap.pos <= from || tap.pos > tap.buf.length)
-    throw new RangeError('an item that ends outside of its block')
+  if (tap.pos > tap.buf.length) throw new PastEnd()
+  if (tap.pos <= from) throw new RangeError('an item that ends before it starts')
 }
+
+/** More is promised than there are bytes. */
+class PastEnd extends RangeError {}
 
 // The overridden methods exist at run time only; the typings of avsc hide them.
 const ArrayBase = avsc.types.ArrayType as unknown as new (schema: unknown, options: unknown) => object
@@ -150,23 +152,30 @@ export function decodeAvro(type: AvroType, bytes: Buffer, offset: number, resolv
   try {
     decoded = type.decode(bytes, offset, resolver)
   } catch (cause) {
+    if (cause instanceof PastEnd) throw truncated(type, bytes, cause)
     throw new RecordError(
       'record-avro-malformed',
-      `expected a ${type.name ?? type.typeName} in Avro, got ${bytes.length} bytes that cannot be one (${messageOf(cause)}): check the writer's schema and the topic's format`,
+      `expected a ${nameOf(type)} in Avro, got ${bytes.length} bytes that cannot be one (${messageOf(cause)}): check the writer's schema and the topic's format`,
       { cause },
     )
   }
   if (decoded.offset === bytes.length) return decoded.value
-  if (decoded.offset < 0 || decoded.offset > bytes.length)
-    throw new RecordError(
-      'record-avro-truncated',
-      `expected a whole ${type.name ?? type.typeName}, got ${bytes.length} bytes that end inside it: send the record again`,
-    )
+  if (decoded.offset < 0) throw truncated(type, bytes)
   throw new RecordError(
     'record-avro-trailing-bytes',
-    `expected a ${type.name ?? type.typeName} of ${decoded.offset} bytes, got ${bytes.length - decoded.offset} bytes more: check the writer's schema and the topic's format`,
+    `expected a ${nameOf(type)} of ${decoded.offset} bytes, got ${bytes.length - decoded.offset} bytes more: check the writer's schema and the topic's format`,
   )
 }
+
+function truncated(type: AvroType, bytes: Buffer, cause?: unknown): RecordError {
+  return new RecordError(
+    'record-avro-truncated',
+    `expected a whole ${nameOf(type)}, got ${bytes.length} bytes that end inside it: send the record again`,
+    { cause },
+  )
+}
+
+const nameOf = (type: AvroType) => type.name ?? type.typeName
 
 /** The same bytes as a Buffer, not copied: avsc reads nothing else. */
 export function asBuffer(bytes: Uint8Array): Buffer {
@@ -221,7 +230,7 @@ export function encodeAvro(type: AvroType, value: unknown): Buffer {
   } catch (cause) {
     throw new BugError(
       'avro-encode',
-      `a value for ${type.name ?? type.typeName} must fit its schema, got: ${messageOf(cause)}: report it`,
+      `a value for ${nameOf(type)} must fit its schema, got: ${messageOf(cause)}: report it`,
       { cause },
     )
   }

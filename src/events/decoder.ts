@@ -1,5 +1,6 @@
 /** Bytes of a source become what they say: one decoder for all topics, each by its settings. */
 
+import { isUtf8 } from 'node:buffer'
 import { ConfigError, RecordError } from '../errors.ts'
 import {
   type AvroResolver,
@@ -227,6 +228,12 @@ function deletion(holds: Holds, record: SourceRecord, key: Uint8Array): UserReco
     throw new RecordError(
       'record-value-missing',
       `expected a value in ${record.topic}, got none: only tabular records can be deleted; to forget a user, write a tombstone`,
+    )
+  // Every broken sequence would read as the same replacement character, and two users as one.
+  if (!isUtf8(key))
+    throw new RecordError(
+      'record-id-characters',
+      `the key of ${record.topic} must be the user id in UTF-8, got bytes that are none: encode binary ids as hex`,
     )
   return {
     tenant: readTenant(record.headers?.[TENANT_HEADER]),
