@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { parse } from 'yaml'
 import { readRatings } from '../../../examples/movielens/read-ratings.ts'
 import { toEvents } from '../../../examples/movielens/to-events.ts'
 import { createRecordDecoder } from '../../../src/events/decoder.ts'
@@ -15,7 +14,6 @@ import { toIngestLine } from '../../../src/events/encoder.ts'
 import { createIngestEncoder } from '../../../src/events/ingest.ts'
 import { directorySchemas } from '../../../src/events/schema-source.ts'
 import type { TopicSettings } from '../../../src/events/topic.ts'
-import { INSTRUCTION_LENGTH_MAX, NAME_PATTERN } from '../../../src/instructions/instruction.ts'
 
 const EXAMPLE = path.join(import.meta.dirname, '../../../examples/movielens')
 const HAS_APT = ['apt-get', 'dpkg'].every((tool) => existsSync(`/usr/bin/${tool}`))
@@ -116,13 +114,3 @@ function checkEvents(ratings: ReturnType<typeof readRatings>): void {
     again.update(toIngestLine('behavior.miniprogram', record, { isSynthetic: false, attributes: {} }))
   assert.equal(again.digest('hex'), primary.digest('hex'))
 }
-
-test("the example's instructions have valid names, texts and the group main", () => {
-  const instructions = parse(readFileSync(path.join(EXAMPLE, 'instructions.yaml'), 'utf8'))
-  assert.equal(instructions.length, 3)
-  for (const { id, text, lang, group } of instructions) {
-    assert.match(id, NAME_PATTERN)
-    assert.ok(text.length > 0 && text.length <= INSTRUCTION_LENGTH_MAX)
-    assert.deepEqual([lang, group], ['en', 'main'])
-  }
-})
