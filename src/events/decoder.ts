@@ -128,13 +128,35 @@ interface ReadPlan {
   resolver: AvroResolver | undefined
 }
 
+/** Plans by the id that a frame names. A schema that can't be read is kept, too: finding that out costs milliseconds. */
+class ReadPlans {
+  readonly #plans = new Map<number | string, ReadPlan | RecordError>()
+
+  /** @throws what `build` throws; a RecordError about the schema itself is thrown again for every record of it */
+  get(id: number | string, build: () => ReadPlan): ReadPlan {
+    let plan = this.#plans.get(id)
+    if (plan === undefined) {
+      try {
+        plan = build()
+      } catch (error) {
+        // An unknown schema may become known.
+        if (!(error instanceof RecordError) || error.code === 'record-schema-unknown') throw error
+        plan = error
+      }
+      this.#plans.set(id, plan)
+    }
+    if (plan instanceof RecordError) throw plan
+    return plan
+  }
+}
+
 function readPlan(writer: AvroType, reader: AvroType | null, writerName: string): ReadPlan {
   if (reader === null) return { type: writer, resolver: undefined }
   return { type: reader, resolver: avroResolver(reader, writer, writerName) }
 }
 
 function singleObjectReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
-  const plans = new Map<string, ReadPlan>()
+  const plans = new ReadPlans()
   // Nearly every record of a topic has the same writer: its fingerprint is compared as two numbers, without a string.
   let last: { low: number; high: number; plan: ReadPlan } | undefined
   return (value) => {
@@ -143,13 +165,11 @@ function singleObjectReader(reader: AvroType | null, schemas: SchemaSource): Val
     const high = framed ? value.readUInt32LE(6) : 0
     if (!framed || last === undefined || last.low !== low || last.high !== high) {
       const hex = fingerprintOf(value)
-      let plan = plans.get(hex)
-      if (plan === undefined) {
+      const plan = plans.get(hex, () => {
         const schema = schemas.byFingerprint(hex)
         if (schema === undefined) throw unknownFingerprint(hex)
-        plan = readPlan(avroType(schema), reader, hex)
-        plans.set(hex, plan)
-      }
+        return readPlan(parsed(schema, hex), reader, hex)
+      })
       last = { low, high, plan }
     }
     return decodeAvro(last.plan.type, value, SINGLE_OBJECT_FRAME_BYTES, last.plan.resolver)
@@ -160,7 +180,7 @@ const ID_FRAME_BYTES = 5
 const GUID_FRAME_BYTES = 17
 
 function confluentReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
-  const plans = new Map<number | string, ReadPlan>()
+  const plans = new ReadPlans()
   return (value) => {
     const framed = value[0] === 0 && value.length >= ID_FRAME_BYTES
     const framedByGuid = value[0] === 1 && value.length >= GUID_FRAME_BYTES
@@ -170,17 +190,15 @@ function confluentReader(reader: AvroType | null, schemas: SchemaSource): ValueR
         `expected a Confluent frame (byte 0 and a 4-byte schema id, or byte 1 and a 16-byte GUID), got ${value.length} bytes that start with ${value.length === 0 ? 'nothing' : `byte ${value[0]}`}: check the topic's format`,
       )
     const id = framed ? value.readUInt32BE(1) : guidOf(value)
-    let plan = plans.get(id)
-    if (plan === undefined) {
+    const plan = plans.get(id, () => {
       const schema = schemas.byId(id)
       if (schema === undefined)
         throw new RecordError(
           'record-schema-unknown',
           `expected the id of a known schema, got ${id}: add it to events.schemas.ids with its .avsc file, or register it`,
         )
-      plan = readPlan(parsed(schema, id), reader, `of id ${id}`)
-      plans.set(id, plan)
-    }
+      return readPlan(parsed(schema, id), reader, `of id ${id}`)
+    })
     return decodeAvro(plan.type, value, framed ? ID_FRAME_BYTES : GUID_FRAME_BYTES, plan.resolver)
   }
 }
