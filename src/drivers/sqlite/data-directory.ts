@@ -1,0 +1,86 @@
+/** The data directory of a standalone freshet: its files, their format versions, and its one writer. */
+
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { ConfigError } from '../../errors.ts'
+import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from './migrations.ts'
+import { SqliteDatabase } from './sqlite-database.ts'
+import { WriterLock } from './writer-lock.ts'
+
+/** A page holds a whole point of one 256-d vector with room; of small pages a point would fill chains of four. */
+const VECTOR_PAGE_BYTES = 16_384
+
+export interface DataDirectoryOptions {
+  path: string
+  /** `write` takes the lock and migrates; `read` shares the files with the writer. */
+  access: 'read' | 'write'
+  nowMs: number
+  /** Pages each file may grow to: how tests make a disk full. */
+  pagesMax?: number
+}
+
+export interface DataDirectory {
+  readonly path: string
+  /** Log, states, checkpoints, offsets, control topics and dead letters: what shares transactions shares a file. */
+  readonly main: SqliteDatabase
+  /** Vectors can be computed again from the rest, so they have a file of their own that may be lost. */
+  readonly vectors: SqliteDatabase
+  /** Tells those who find the directory locked where the API is. */
+  announce(url: string): void
+  close(): void
+}
+
+/**
+ * @throws {ConfigError} `data-directory-locked`, `data-directory-newer`, `data-directory-older` or
+ *   `data-directory-missing` (to read what nobody has written)
+ */
+export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
+  const { path, access, nowMs, pagesMax } = options
+  const isReadOnly = access === 'read'
+  const mainPath = join(path, 'freshet.db')
+  const vectorsPath = join(path, 'vectors.db')
+  if (isReadOnly && !(existsSync(mainPath) && existsSync(vectorsPath)))
+    throw new ConfigError(
+      'data-directory-missing',
+      `expected a data directory of freshet in ${path}, got none: check dataDir, or start freshet once to make it`,
+    )
+  // It holds what users did: nobody else on this machine needs to read it.
+  if (!isReadOnly) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const lock = isReadOnly ? undefined : WriterLock.acquire(path, nowMs)
+  let main: SqliteDatabase | undefined
+  const limits = { isReadOnly, ...(pagesMax === undefined ? {} : { pagesMax }) }
+  try {
+    main = new SqliteDatabase({ path: mainPath, migrations: MAIN_MIGRATIONS, ...limits })
+    const vectors = new SqliteDatabase({
+      path: vectorsPath,
+      migrations: VECTOR_MIGRATIONS,
+      pageBytes: VECTOR_PAGE_BYTES,
+      ...limits,
+    })
+    return assemble(path, main, vectors, lock)
+  } catch (error) {
+    main?.close()
+    lock?.release()
+    throw error
+  }
+}
+
+function assemble(
+  path: string,
+  main: SqliteDatabase,
+  vectors: SqliteDatabase,
+  lock: WriterLock | undefined,
+): DataDirectory {
+  return {
+    path,
+    main,
+    vectors,
+    announce: (url) => lock?.announce(url),
+    close: () => {
+      main.close()
+      vectors.close()
+      // Last: whoever gets the lock finds the files closed.
+      lock?.release()
+    },
+  }
+}
