@@ -22,6 +22,8 @@ export interface LoadedSettings {
   settings: Settings
   /** Dotted path of every setting -> `default`, `file:line`, the variable's name, or `flag`. */
   origins: ReadonlyMap<string, string>
+  /** `file:line`, or the variable's name, of any value, for what others find wrong with it (the fields of a topic). */
+  placeOf(path: readonly PropertyKey[]): string
 }
 
 /**
@@ -92,7 +94,7 @@ function gather(input: SettingsInput): { loaded: LoadedSettings | undefined; fin
   }
   for (const { path, message } of crossChecks(parsed.data))
     findings.push({ path, where: placeOf(path.split('.')), message })
-  return { loaded: { settings: parsed.data, origins }, findings }
+  return { loaded: { settings: parsed.data, origins, placeOf }, findings }
 }
 
 function readDocument({ file, env }: SettingsInput): SettingsDocument {

@@ -113,6 +113,17 @@ test('references to the environment are replaced; unquoted they keep their type,
   assert.equal(settings.model.bundle, '12')
 })
 
+test('the place of a value deep in a list is known, by file and line or by variable', () => {
+  const path = file(
+    'events:\n  topics:\n    - topic: a\n      holds: search\n      fields:\n        numeric.x: y\n',
+  )
+  const loaded = loadSettings({ file: path, env: {} })
+  const at = ['events', 'topics', 0, 'fields', 'numeric.x']
+  assert.equal(loaded.placeOf(at), `${path}:6`)
+  const env = { FRESHET_EVENTS__TOPICS: '[{topic: a, holds: search}]' }
+  assert.equal(loadSettings({ file: path, env }).placeOf(at), 'FRESHET_EVENTS__TOPICS')
+})
+
 test('a secret is read from the file that its variable names, and printed as a mask', () => {
   const secret = join(directory, 'secret')
   writeFileSync(secret, 'correct horse battery\n')
