@@ -28,7 +28,7 @@ export class Viewer {
       increment(this.genres, genre)
       increment(this.blockGenres, genre)
     }
-    const part = Math.floor((((rating.timeS % DAY_S) + DAY_S) % DAY_S) / (DAY_S / 4))
+    const part = Math.floor((rating.timeS % DAY_S) / (DAY_S / 4))
     this.dayParts[part]!++
     this.timesS.push(rating.timeS)
     this.recent.push(rating)
@@ -59,13 +59,18 @@ export class Viewer {
   features(): Record<string, number> {
     const nowS = this.timesS.at(-1) ?? 0
     const mean = this.sum / this.count
+    const month = this.timesS.slice(-this.since(nowS - 30 * DAY_S))
     const features: Record<string, number> = {
       ratings_total: this.count,
-      ratings_1d: this.since(nowS - DAY_S),
-      ratings_7d: this.since(nowS - 7 * DAY_S),
-      ratings_30d: this.since(nowS - 30 * DAY_S),
       stars_mean: mean,
       stars_variance: Math.max(0, this.sumOfSquares / this.count - mean ** 2),
+      // Activity counters by the names that the built-in model reads; a rating is a mini program's event.
+      miniprogram_1d: this.since(nowS - DAY_S),
+      miniprogram_7d: this.since(nowS - 7 * DAY_S),
+      miniprogram_30d: month.length,
+      active_days_30d: new Set(month.map((timeS) => Math.floor(timeS / DAY_S))).size,
+      night_share_30d: month.filter((timeS) => timeS % DAY_S < DAY_S / 4).length / month.length,
+      weekend_share_30d: month.filter(isWeekend).length / month.length,
     }
     for (const [genre, ratings] of this.genres)
       features[`genre_share_${featureWord(genre)}`] = ratings / this.count
@@ -85,6 +90,10 @@ export class Viewer {
     }
     return this.timesS.length - low
   }
+}
+
+function isWeekend(timeS: number): boolean {
+  return new Date(timeS * 1_000).getUTCDay() % 6 === 0
 }
 
 function increment(counts: Map<string, number>, key: string): void {

@@ -1,6 +1,7 @@
 /** What turns a user's days over for a while: the regime switches that a fresh vector must follow. */
 
 import { SeededRandom } from '../../model/seeded-random.ts'
+import { DAY_MS } from './calendar.ts'
 import { CONCEPTS, conceptIndex, EVERYDAY_COUNT } from './concepts.ts'
 import type { WorldUser } from './persona.ts'
 
@@ -16,7 +17,6 @@ export interface LifeChange {
   slots: Readonly<Record<string, string>>
 }
 
-const DAY_MS = 86_400_000
 /** Mean time between two changes of one user. */
 const PERIOD_DAYS = 45
 /** At most so many begin in one period: more would be no life. */

@@ -4,9 +4,10 @@ import type { UserRecord } from '../../events/behavior-event.ts'
 import { DEFAULT_TENANT, type EventId } from '../../events/ids.ts'
 import { SeededRandom } from '../../model/seeded-random.ts'
 import { ACTIVITY_DAYS, activitySnapshot, type DayActivity, dayActivity } from './activity.ts'
+import { DAY_MS } from './calendar.ts'
 import { FOLLOWED_INDEX, type WorldUser, worldUsers } from './persona.ts'
 import { storyStep } from './story.ts'
-import { DAY_MS, eventsPerDay, userDay } from './user-day.ts'
+import { eventsPerDay, userDay } from './user-day.ts'
 
 /** Every so many days a user's features are told anew. */
 const SNAPSHOT_EVERY_DAYS = 7
@@ -114,7 +115,7 @@ class Diary {
     // Spread over the week by user, so that they don't all come at once.
     if ((day + user.index) % SNAPSHOT_EVERY_DAYS !== 0) return records
     const days = Array.from({ length: ACTIVITY_DAYS }, (_, i) => this.activityOf(day - ACTIVITY_DAYS + i))
-    const snapshot = activitySnapshot(days)
+    const snapshot = activitySnapshot(days, day * DAY_MS)
     return [
       { tenant: DEFAULT_TENANT, user: user.user, kind: 'tabular', asOfMs: day * DAY_MS, snapshot },
       ...records,

@@ -2,12 +2,12 @@
 
 import { type BehaviorEvent, TEXT_MODALITIES, type TextModality } from '../../events/behavior-event.ts'
 import { SeededRandom } from '../../model/seeded-random.ts'
+import { DAY_MS, isWeekend } from './calendar.ts'
 import { CONCEPTS } from './concepts.ts'
 import { type LifeChange, lifeChanges, weightsUnder } from './life-change.ts'
 import { conceptFields, fraudulentPayment, type Moment, makeEvent, salary } from './make-event.ts'
 import type { WorldUser } from './persona.ts'
 
-export const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 /** Mean gap between the events of a session. */
@@ -33,8 +33,7 @@ export function userDay(user: WorldUser, day: number): BehaviorEvent[] {
   const startMs = day * DAY_MS
   const changes = lifeChanges(user, startMs, startMs + DAY_MS)
   const random = new SeededRandom(user.seed, user.index, 'day', day)
-  const isWeekend = (day + 4) % 7 === 0 || (day + 4) % 7 === 6
-  const sessions = random.poisson(user.sessionsPerDay * (isWeekend ? WEEKEND_FACTOR : 1))
+  const sessions = random.poisson(user.sessionsPerDay * (isWeekend(day) ? WEEKEND_FACTOR : 1))
   const drafts: Draft[] = []
   for (let i = 0; i < sessions; i++) {
     const atMs = startMs + random.weighted(user.hours) * HOUR_MS + random.integer(0, HOUR_MS - 1)

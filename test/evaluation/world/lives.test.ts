@@ -4,13 +4,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { activitySnapshot, dayActivity } from '../../../src/evaluation/world/activity.ts'
+import { DAY_MS } from '../../../src/evaluation/world/calendar.ts'
 import { CONCEPTS, conceptIndex } from '../../../src/evaluation/world/concepts.ts'
 import { lifeChanges, weightsUnder } from '../../../src/evaluation/world/life-change.ts'
 import { conceptFields } from '../../../src/evaluation/world/make-event.ts'
 import { worldUser, worldUsers } from '../../../src/evaluation/world/persona.ts'
 import { history } from '../../../src/evaluation/world/stream.ts'
-import { active, DAY_MS, userDay } from '../../../src/evaluation/world/user-day.ts'
+import { active, userDay } from '../../../src/evaluation/world/user-day.ts'
 import { type BehaviorEvent, TEXT_MODALITIES } from '../../../src/events/behavior-event.ts'
+import { TABULAR } from '../../../src/model/presets.ts'
 import { SeededRandom } from '../../../src/model/seeded-random.ts'
 
 const SEED = 20_261_124
@@ -140,14 +142,38 @@ test('activity features count exactly the 30 days before the day on which they a
   for (const { asOfMs, snapshot } of snapshots) {
     const day = asOfMs / DAY_MS
     const events = Array.from({ length: 30 }, (_, i) => userDay(user, day - 30 + i)).flat()
-    const since = (days: number) =>
-      events.filter((event) => event.eventTimeMs >= asOfMs - days * DAY_MS).length
     const { numeric } = snapshot!
-    assert.equal(numeric.events_1d, since(1))
-    assert.equal(numeric.events_7d, since(7))
-    assert.equal(numeric.events_30d, since(30))
-    assert.equal(numeric.search_30d, events.filter(({ modality }) => modality === 'search').length)
-    assert.ok(numeric.night_share_30d! >= 0 && numeric.night_share_30d! <= 1)
+    for (const modality of TEXT_MODALITIES) {
+      for (const days of [1, 7, 30]) {
+        const counted = events.filter(
+          (event) => event.modality === modality && event.eventTimeMs >= asOfMs - days * DAY_MS,
+        )
+        assert.equal(numeric[`${modality}_${days}d`], counted.length)
+      }
+    }
+    assert.equal(
+      numeric.active_days_30d,
+      new Set(events.map((event) => Math.floor(event.eventTimeMs / DAY_MS))).size,
+    )
+    assert.equal(numeric.days_since_last_event, (asOfMs - events.at(-1)!.eventTimeMs) / DAY_MS)
+    const share = (isIn: (date: Date) => boolean) =>
+      events.filter((event) => isIn(new Date(event.eventTimeMs))).length / events.length
+    assert.equal(
+      numeric.night_share_30d,
+      share((date) => date.getUTCHours() < 6),
+    )
+    assert.equal(
+      numeric.weekend_share_30d,
+      share((date) => date.getUTCDay() % 6 === 0),
+    )
   }
-  assert.equal(activitySnapshot([dayActivity([])]).numeric.night_share_30d, 0)
+  const idle = activitySnapshot([dayActivity([])], NOW_MS).numeric
+  assert.ok(idle.search_30d === 0 && idle.active_days_30d === 0 && !('night_share_30d' in idle))
+})
+
+test('the features are those that the built-in model reads', () => {
+  const [first] = [...history(worldUser(SEED, 5), NOW_MS, 10)].flatMap((record) =>
+    record.kind === 'tabular' ? [record.snapshot!.numeric] : [],
+  )
+  assert.deepEqual(Object.keys(first!).sort(), TABULAR.features.toSorted())
 })

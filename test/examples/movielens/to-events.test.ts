@@ -131,11 +131,14 @@ test('usage and features come after each twentieth rating and count nothing that
   // Twenty ratings, 1 to 5 stars four times each: mean 3, variance 2; hours 0 to 19.
   assert.deepEqual(snapshots[0], {
     ratings_total: 20,
-    ratings_1d: 20,
-    ratings_7d: 20,
-    ratings_30d: 20,
     stars_mean: 3,
     stars_variance: 2,
+    miniprogram_1d: 20,
+    miniprogram_7d: 20,
+    miniprogram_30d: 20,
+    active_days_30d: 1,
+    night_share_30d: 0.3,
+    weekend_share_30d: 0,
     genre_share_drama: 0.35,
     genre_share_sci_fi: 0.35,
     genre_share_comedy: 0.65,
@@ -145,7 +148,7 @@ test('usage and features come after each twentieth rating and count nothing that
     hour_share_evening: 0.1,
   })
   // Hours 0 to 39: a day back from hour 39 are the hours after 15.
-  assert.partialDeepStrictEqual(snapshots[1], { ratings_total: 40, ratings_1d: 24, ratings_7d: 40 })
+  assert.partialDeepStrictEqual(snapshots[1], { ratings_total: 40, miniprogram_1d: 24, miniprogram_7d: 40 })
 })
 
 test('a prefix of the ratings gives a prefix of the events: nothing looks ahead', () => {
