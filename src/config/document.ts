@@ -78,7 +78,7 @@ function interpolate(text: string, env: Environment): { text: string; undefinedN
 }
 
 /** The value of a text as YAML would read it unquoted; a text that is no single value stays a text. */
-export function parseScalar(text: string): unknown {
+function parseScalar(text: string): unknown {
   const document = parseDocument(text, { prettyErrors: false })
   if (document.errors.length > 0 || !isScalar(document.contents)) return text
   return document.contents.value

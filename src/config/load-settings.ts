@@ -1,13 +1,13 @@
 /** Settings from defaults, a file, the environment and flags, in rising order; parsed once, strictly, at start. */
 
 import { readFileSync } from 'node:fs'
-import type { z } from 'zod'
-import { ConfigError, nearestName } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
 import { crossChecks } from './cross-checks.ts'
 import { parseSettingsDocument, type SettingsDocument } from './document.ts'
 import { readEnvironment } from './environment.ts'
 import { type Environment, findingText, type SettingsFinding } from './finding.ts'
-import { LEAVES, SECRET_PATHS, type Settings, settingsSchema } from './settings.ts'
+import { issueFindings } from './schema-issues.ts'
+import { LEAVES, type Settings, settingsSchema } from './settings.ts'
 
 /** Where the settings come from. */
 export interface SettingsInput {
@@ -89,7 +89,7 @@ function gather(input: SettingsInput): { loaded: LoadedSettings | undefined; fin
   }
   const parsed = settingsSchema.safeParse(tree)
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) findings.push(...findingsOf(issue, [], tree, placeOf))
+    for (const issue of parsed.error.issues) findings.push(...issueFindings(issue, tree, placeOf))
     return { loaded: undefined, findings }
   }
   for (const { path, message } of crossChecks(parsed.data))
@@ -137,93 +137,4 @@ function setPath(tree: Tree, path: string, value: unknown): boolean {
   }
   section[names.at(-1)!] = value
   return true
-}
-
-type Issue = z.core.$ZodIssue
-type PlaceOf = (path: readonly PropertyKey[]) => string
-
-/** One issue of the schema in our words: what was expected, what came, what to do. */
-function findingsOf(
-  issue: Issue,
-  above: readonly PropertyKey[],
-  tree: Tree,
-  placeOf: PlaceOf,
-): SettingsFinding[] {
-  const path = [...above, ...issue.path]
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => {
-      const siblings = siblingNames(path)
-      const near = nearestName(key, siblings)
-      const remedy = near
-        ? `did you mean ${near}?`
-        : siblings.length > 0
-          ? `use one of ${siblings.join(', ')}`
-          : 'remove it'
-      return {
-        path: [...path, key].join('.'),
-        where: placeOf([...path, key]),
-        message: `no such setting: ${remedy}`,
-      }
-    })
-  if (issue.code === 'invalid_union') {
-    const deeper = deepest(issue.errors)
-    if (deeper !== undefined) return deeper.flatMap((inner) => findingsOf(inner, path, tree, placeOf))
-  }
-  const given = valueAt(tree, path)
-  return [
-    {
-      path: path.join('.'),
-      where: placeOf(path),
-      message: `must be ${expected(issue)}, got ${shown(path, given)}: correct it`,
-    },
-  ]
-}
-
-/** Of the alternatives' complaints, those that lie inside the value: that alternative was meant. */
-function deepest(errors: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
-  return errors.find((issues) =>
-    issues.some((issue) => issue.path.length > 0 || issue.code === 'unrecognized_keys'),
-  )
-}
-
-function expected(issue: Issue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return `of type ${issue.expected}`
-    case 'too_small':
-      return issue.origin === 'string'
-        ? `at least ${issue.minimum} characters long`
-        : `at least ${issue.minimum}`
-    case 'too_big':
-      return issue.origin === 'string'
-        ? `at most ${issue.maximum} characters long`
-        : `at most ${issue.maximum}`
-    case 'invalid_value':
-      return `one of ${issue.values.map(String).join(', ')}`
-    case 'invalid_union':
-      return issue.errors.map((alternative) => alternative.map(expected).join(' and ')).join(', or ')
-    default:
-      return `valid (${issue.message})`
-  }
-}
-
-function valueAt(tree: unknown, path: readonly PropertyKey[]): unknown {
-  let value = tree
-  for (const name of path) value = (value as Record<PropertyKey, unknown> | null | undefined)?.[name]
-  return value
-}
-
-/** Names that could stand at this place of the tree. */
-function siblingNames(path: readonly PropertyKey[]): string[] {
-  const sections = LEAVES.filter((leaf) => path.length === 0 || leaf.path.startsWith(`${path.join('.')}.`))
-  if (sections.length > 0) return [...new Set(sections.map((leaf) => leaf.path.split('.')[path.length]!))]
-  if (path[0] !== 'events' || path[1] !== 'topics') return []
-  return path.length === 3
-    ? ['topic', 'holds', 'format', 'schema', 'fields']
-    : ['path', 'constant', 'hash', 'unit', 'scale', 'values', 'default']
-}
-
-function shown(path: readonly PropertyKey[], value: unknown): string {
-  if (value === undefined) return 'nothing'
-  return SECRET_PATHS.has(path.join('.')) ? 'a secret' : JSON.stringify(value)
 }

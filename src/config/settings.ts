@@ -5,6 +5,9 @@ import { z } from 'zod'
 const MIB = 1024 * 1024
 const DAY_MS = 86_400_000
 
+/** Of a Confluent registry: a number, or a GUID. */
+const SCHEMA_ID = /^(\d{1,10}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$/
+
 const count = () => z.int().min(1)
 const durationMs = () => z.int().min(0)
 const sizeBytes = () => z.int().min(1)
@@ -102,7 +105,7 @@ export const settingsSchema = z.strictObject({
     topics: z.array(topic).min(1).prefault(DEFAULT_TOPICS),
     schemas: section({
       directory: z.string().min(1).nullable().default(null),
-      ids: z.record(z.string(), z.string().min(1)).default({}),
+      ids: z.record(z.string().regex(SCHEMA_ID), z.string().min(1)).default({}),
     }),
     log: section({
       retentionBytesMax: sizeBytes().default(20 * 1024 * MIB),

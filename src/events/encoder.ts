@@ -1,10 +1,11 @@
 /** What a record says, as bytes in any of the formats that the decoder reads: for producers, examples and tests. */
 
 import { BugError } from '../errors.ts'
-import { type AvroType, avroType, encodeAvro, singleObjectFrame } from './avro.ts'
+import { type AvroType, avroType, encodeAvro } from './avro.ts'
 import type { BehaviorEvent, PaybillFields, UserRecord } from './behavior-event.ts'
 import type { Plain } from './field-readers.ts'
 import { ownSchema } from './own-schemas.ts'
+import { singleObjectFrame } from './single-object.ts'
 import type { Holds, RecordFormat } from './topic.ts'
 
 /** What a record says about its own making; none of it reaches a vector. */
@@ -16,7 +17,7 @@ export interface HeaderExtras {
   attributes?: Readonly<Record<string, string>>
 }
 
-export interface EncodedRecord {
+interface EncodedRecord {
   /** The user id in UTF-8. */
   key: Buffer
   /** null: a delete. */

@@ -128,7 +128,7 @@ export function readCurrency(value: unknown): string {
   throw invalid('amount.currency', 'an ISO 4217 code of three letters', value)
 }
 
-/** An object, as JSON or Avro gives it. */
+/** Fields by name: objects of parsed JSON and of Avro alike. */
 export type Plain = Record<string, unknown>
 
 export function readObject(value: unknown, name: string): Plain {

@@ -4,16 +4,16 @@ import { RecordError } from '../errors.ts'
 import { avroType, encodeAvro } from './avro.ts'
 import type { UserRecord } from './behavior-event.ts'
 import { coerce } from './coerce.ts'
-import { rawSchema } from './decoder.ts'
 import { framer } from './encoder.ts'
 import { describe, type Plain, readUserId } from './field-readers.ts'
 import { createMapper, isMapped, type Mapper } from './mapping.ts'
 import { readRecord } from './read-record.ts'
 import type { SchemaSource } from './schema-source.ts'
 import type { TopicSettings } from './topic.ts'
+import { rawSchema } from './value-reader.ts'
 
 /** Ready for the source: bytes in the topic's own format, under the user's key. */
-export interface IngestRecord {
+interface IngestRecord {
   topic: string
   key: Buffer
   value: Buffer | null

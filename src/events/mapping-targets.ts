@@ -2,7 +2,7 @@
 
 import type { Holds } from './topic.ts'
 
-export type TargetKind =
+type TargetKind =
   | 'text'
   | 'time'
   | 'integer'

@@ -74,7 +74,9 @@ function ruleReader(rule: FieldRule, field: string, target: Target): (foreign: u
 }
 
 /** 32 hex digits: long enough that two events of one source never meet by chance. */
-function hashOf(values: readonly unknown[]): string {
+function hashOf(values: readonly unknown[]): string | undefined {
+  // Nothing to tell events apart by: they would all become one.
+  if (values.every((value) => value === undefined || value === null)) return undefined
   const text = JSON.stringify(values.map((value) => value ?? null))
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

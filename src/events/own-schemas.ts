@@ -12,11 +12,13 @@ import {
   avroType,
   decodeAvro,
   encodeAvro,
+} from './avro.ts'
+import {
   fingerprint,
   hasSingleObjectMark,
   SINGLE_OBJECT_FRAME_BYTES,
   singleObjectFrame,
-} from './avro.ts'
+} from './single-object.ts'
 
 export type OwnSchemaName =
   | 'paybill'

@@ -22,9 +22,6 @@ import {
 } from './field-readers.ts'
 import type { Holds } from './topic.ts'
 
-/** A record's fields in the names of `schemas/`; Avro's own objects and parsed JSON alike. */
-export type { Plain } from './field-readers.ts'
-
 const PAYBILL_STATUS = new Set(['AUTHORIZED', 'SETTLED', 'REFUNDED', 'CHARGED_BACK', 'FAILED'] as const)
 const PAYBILL_DIRECTION = new Set(['OUT', 'IN'] as const)
 const PAYBILL_CHANNEL = new Set(['QR', 'POS', 'ONLINE', 'TRANSFER', 'AUTO_DEBIT'] as const)

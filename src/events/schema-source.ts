@@ -1,8 +1,9 @@
 /** Where writers' schemas come from: a port for registries, and the directory that serves where there is none. */
 
 import { ConfigError } from '../errors.ts'
-import { avroType, fingerprint, messageOf } from './avro.ts'
+import { avroType, messageOf } from './avro.ts'
 import { OWN_SCHEMA_DIRECTORY, readSchemaFiles } from './own-schemas.ts'
+import { fingerprint } from './single-object.ts'
 
 /**
  * Finds writers' schemas, as parsed JSON. A source that has to ask a server starts to, and throws until it knows.

@@ -7,7 +7,7 @@ export type Holds = TextModality | 'tabular' | 'userqa' | 'tombstone'
 
 export type RecordFormat = 'avro-confluent' | 'avro-single-object' | 'avro-raw' | 'json'
 
-export type Scalar = string | number | boolean
+type Scalar = string | number | boolean
 
 /** Where one of our fields comes from in a record of another shape. */
 export interface FieldRule {

@@ -178,6 +178,12 @@ test('lint names file, line, setting, what was expected, what came and what to d
   )
 })
 
+test('a schema id that is neither a number nor a GUID is refused', () => {
+  assert.deepEqual(lint('events:\n  schemas:\n    ids:\n      7: order\n      seven: order\n'), [
+    'settings.yaml:5: events.schemas.ids.seven: must be under a schema id: a number, or a GUID, got "order": correct it',
+  ])
+})
+
 test('settings that contradict each other are refused with both values', () => {
   assert.deepEqual(lint('refresh:\n  quietMs: 60000\n'), [
     'settings.yaml:2: refresh.quietMs: quietMs (60000) must not exceed maxDelayMs (30000): lower quietMs, or raise maxDelayMs',

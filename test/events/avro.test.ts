@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { avroType, encodeAvro, fingerprint, singleObjectFrame } from '../../src/events/avro.ts'
+import { avroType, encodeAvro } from '../../src/events/avro.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { avroCodec, ownSchema } from '../../src/events/own-schemas.ts'
+import { fingerprint, singleObjectFrame } from '../../src/events/single-object.ts'
 import type { SourceRecord } from '../../src/events/source-record.ts'
 import { HEADER, recordError, SCHEMAS, sourceRecord } from './decoder-fixture.ts'
 

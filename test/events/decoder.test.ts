@@ -257,6 +257,8 @@ test('fields of the wrong kind are named', () => {
 test('JSON that is none, or no object, is refused', () => {
   for (const text of ['{', '[]', '"a"', 'null', ''])
     assert.throws(() => json.decode(sourceRecord('search', 'u1', text)), recordError('record-json'))
+  const latin1 = Buffer.from('{"query":"caf\u00e9"}', 'latin1')
+  assert.throws(() => json.decode(sourceRecord('search', 'u1', latin1)), recordError('record-json', /UTF-8/))
 })
 
 test('topics that are listed twice or name no schema are refused at start', () => {

@@ -148,6 +148,21 @@ test('tabular features map one by one or as a whole', () => {
   })
 })
 
+test('an event whose hashed paths are all absent has no id, rather than that of every other such event', () => {
+  const topic = topicOf('search', {
+    user_id: 'u',
+    event_id: { hash: ['a', 'b'] },
+    event_time: 't',
+    query: 'q',
+  })
+  const record = { u: 'x', t: 1, q: 'hotels' }
+  assert.throws(
+    () => decode(topic, JSON.stringify(record), 'x'),
+    recordError('record-field-missing', /event_id/),
+  )
+  assert.equal(decode(topic, JSON.stringify({ ...record, b: 0 }), 'x').kind, 'event')
+})
+
 test('numeric ids beyond 2^53, which have lost digits, are refused', () => {
   const topic = topicOf('tombstone', { user_id: 'u', at: 'at' })
   assert.throws(

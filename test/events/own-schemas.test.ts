@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { avroType, fingerprint } from '../../src/events/avro.ts'
+import { avroType } from '../../src/events/avro.ts'
 import { OWN_SCHEMA_DIRECTORY, ownTypeByFingerprint, readSchemaFiles } from '../../src/events/own-schemas.ts'
 import { projectedType } from '../../src/events/projection.ts'
+import { fingerprint } from '../../src/events/single-object.ts'
 import { HOLDS } from './decoder-fixture.ts'
 
 interface Node {

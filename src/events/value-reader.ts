@@ -1,0 +1,163 @@
+/** The bytes of a topic's values become fields: by format, by frame, and by the writer's schema. */
+
+import { isUtf8 } from 'node:buffer'
+import { ConfigError, RecordError } from '../errors.ts'
+import { type AvroResolver, type AvroType, avroResolver, avroType, decodeAvro } from './avro.ts'
+import { describe } from './field-readers.ts'
+import { fingerprintOf, ownSchema, unknownFingerprint } from './own-schemas.ts'
+import { projectedType } from './projection.ts'
+import type { SchemaSource } from './schema-source.ts'
+import { SINGLE_OBJECT_FRAME_BYTES } from './single-object.ts'
+import type { TopicSettings } from './topic.ts'
+
+/** From the value's bytes to its fields: in our names, or in the writer's where the topic is mapped. */
+export type ValueReader = (value: Buffer) => unknown
+
+/** A mapped topic is read with its writer's schema whole; ours is projected to the fields that are used. */
+export function createValueReader(topic: TopicSettings, schemas: SchemaSource): ValueReader {
+  if (topic.format === 'json') return readJson
+  const reader = topic.fields === null ? projectedType(topic.holds) : null
+  if (topic.format === 'avro-raw') {
+    const schema = rawSchema(topic, schemas)
+    const plan = readPlan(avroType(schema), reader, topic.schema ?? topic.holds)
+    return (value) => decodeAvro(plan.type, value, 0, plan.resolver)
+  }
+  return topic.format === 'avro-confluent'
+    ? confluentReader(reader, schemas)
+    : singleObjectReader(reader, schemas)
+}
+
+/** The schema with which the values of an `avro-raw` topic are written. */
+export function rawSchema(topic: TopicSettings, schemas: SchemaSource): unknown {
+  if (topic.schema === null) return ownSchema(topic.holds)
+  const schema = schemas.byName(topic.schema)
+  if (schema !== undefined) return schema
+  throw new ConfigError(
+    'topic-schema-unknown',
+    `topic ${topic.topic} must name a known schema, got ${topic.schema}: put ${topic.schema}.avsc into events.schemas.directory`,
+  )
+}
+
+/** How the bytes of one writer are read: built once, used for every record of it. */
+interface ReadPlan {
+  type: AvroType
+  resolver: AvroResolver | undefined
+}
+
+/** Plans by the id that a frame names. A schema that can't be read is kept, too: finding that out costs milliseconds. */
+class ReadPlans {
+  readonly #plans = new Map<number | string, ReadPlan | RecordError>()
+
+  /** @throws what `build` throws; a RecordError about the schema itself is thrown again for every record of it */
+  get(id: number | string, build: () => ReadPlan): ReadPlan {
+    let plan = this.#plans.get(id)
+    if (plan === undefined) {
+      try {
+        plan = build()
+      } catch (error) {
+        // An unknown schema may become known.
+        if (!(error instanceof RecordError) || error.code === 'record-schema-unknown') throw error
+        plan = error
+      }
+      this.#plans.set(id, plan)
+    }
+    if (plan instanceof RecordError) throw plan
+    return plan
+  }
+}
+
+function readPlan(writer: AvroType, reader: AvroType | null, writerName: string): ReadPlan {
+  if (reader === null) return { type: writer, resolver: undefined }
+  return { type: reader, resolver: avroResolver(reader, writer, writerName) }
+}
+
+function singleObjectReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
+  const plans = new ReadPlans()
+  // Nearly every record of a topic has the same writer: its fingerprint is compared as two numbers, without a string.
+  let last: { low: number; high: number; plan: ReadPlan } | undefined
+  return (value) => {
+    const framed = value.length >= SINGLE_OBJECT_FRAME_BYTES && value[0] === 0xc3 && value[1] === 0x01
+    const low = framed ? value.readUInt32LE(2) : 0
+    const high = framed ? value.readUInt32LE(6) : 0
+    if (!framed || last === undefined || last.low !== low || last.high !== high) {
+      const hex = fingerprintOf(value)
+      const plan = plans.get(hex, () => {
+        const schema = schemas.byFingerprint(hex)
+        if (schema === undefined) throw unknownFingerprint(hex)
+        return readPlan(parsed(schema, hex), reader, hex)
+      })
+      last = { low, high, plan }
+    }
+    return decodeAvro(last.plan.type, value, SINGLE_OBJECT_FRAME_BYTES, last.plan.resolver)
+  }
+}
+
+const ID_FRAME_BYTES = 5
+const GUID_FRAME_BYTES = 17
+
+function confluentReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
+  const plans = new ReadPlans()
+  return (value) => {
+    const framed = value[0] === 0 && value.length >= ID_FRAME_BYTES
+    const framedByGuid = value[0] === 1 && value.length >= GUID_FRAME_BYTES
+    if (!framed && !framedByGuid)
+      throw new RecordError(
+        'record-frame',
+        `expected a Confluent frame (byte 0 and a 4-byte schema id, or byte 1 and a 16-byte GUID), got ${value.length} bytes that start with ${value.length === 0 ? 'nothing' : `byte ${value[0]}`}: check the topic's format`,
+      )
+    const id = framed ? value.readUInt32BE(1) : guidOf(value)
+    const plan = plans.get(id, () => {
+      const schema = schemas.byId(id)
+      if (schema === undefined)
+        throw new RecordError(
+          'record-schema-unknown',
+          `expected the id of a known schema, got ${id}: add it to events.schemas.ids with its .avsc file, or register it`,
+        )
+      return readPlan(parsed(schema, id), reader, `of id ${id}`)
+    })
+    return decodeAvro(plan.type, value, framed ? ID_FRAME_BYTES : GUID_FRAME_BYTES, plan.resolver)
+  }
+}
+
+function guidOf(value: Buffer): string {
+  const hex = value.toString('hex', 1, GUID_FRAME_BYTES)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+/** A registry may hold what is no Avro schema (Protobuf, JSON Schema): then the record can't be what its topic says. */
+function parsed(schema: unknown, id: number | string): AvroType {
+  try {
+    return avroType(schema)
+  } catch (cause) {
+    throw new RecordError(
+      'record-schema-unknown',
+      `expected an Avro schema under id ${id}, got something else (${(cause as Error).message}): check the registry`,
+      { cause },
+    )
+  }
+}
+
+function readJson(value: Buffer): unknown {
+  // Broken sequences would turn into replacement characters, and nobody would see it.
+  if (!isUtf8(value))
+    throw new RecordError(
+      'record-json',
+      `expected one JSON object in UTF-8, got ${value.length} bytes that are none: check the producer's encoding`,
+    )
+  let parsedValue: unknown
+  try {
+    parsedValue = JSON.parse(value.toString('utf8'))
+  } catch (cause) {
+    throw new RecordError(
+      'record-json',
+      `expected one JSON object, got ${value.length} bytes that are no JSON (${(cause as Error).message}): check the topic's format`,
+      { cause },
+    )
+  }
+  if (typeof parsedValue === 'object' && parsedValue !== null && !Array.isArray(parsedValue))
+    return parsedValue
+  throw new RecordError(
+    'record-json',
+    `expected one JSON object, got ${describe(parsedValue)}: check the topic's format`,
+  )
+}
