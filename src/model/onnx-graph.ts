@@ -1,6 +1,6 @@
 /** Builds an ONNX graph node by node; a value is its name, so graphs read like arithmetic. */
 
-import { BugError } from '../errors.ts'
+import { invariant } from '../errors.ts'
 import {
   type Attribute,
   type Dimension,
@@ -41,7 +41,7 @@ export class OnnxGraph {
   #valueCount = 0
 
   input(name: string, type: ElementType, dims: readonly Dimension[]): string {
-    if (this.#inputs.has(name)) throw new BugError('invariant', `graph input ${name} is declared twice`)
+    invariant(!this.#inputs.has(name), `graph input ${name} is declared twice`)
     this.#inputs.set(name, { name, type, dims })
     return name
   }

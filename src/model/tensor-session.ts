@@ -17,6 +17,11 @@ export interface SessionSource {
   directory: string
   /** Inputs that change with the model's version, not with the run; kept beside the session. */
   held: Tensors
+  /**
+   * Copy the weights into the layout of the products: 5-8 % less CPU for a private copy in memory. Without it they stay
+   * in the page cache, one copy for everybody.
+   */
+  prepack: boolean
 }
 
 export interface RunOptions {

@@ -9,6 +9,7 @@ export interface SessionRecipe {
   graph: SharedArrayBuffer
   directory: string
   held: HeldTensors
+  prepack: boolean
 }
 
 /** Tensors in one shared buffer; the worker copies them out once per session. */
@@ -21,7 +22,6 @@ export interface WorkerSettings {
   provider: 'cpu' | 'webgpu' | 'cuda'
   deviceId: number
   threads: number
-  prepack: boolean
 }
 
 export type WorkerTask =

@@ -60,7 +60,7 @@ async function openSession(ort: Ort, recipe: SessionRecipe): Promise<OpenSession
         model_external_initializers_file_folder_path: recipe.directory,
         // A waiting thread that spins takes the core from its neighbours: 1.6 times the CPU under contention.
         intra_op: { allow_spinning: '0' },
-        disable_prepacking: settings.prepack ? '0' : '1',
+        disable_prepacking: recipe.prepack ? '0' : '1',
         disable_cpu_ep_fallback: provider === 'cpu' ? '0' : '1',
       },
     },

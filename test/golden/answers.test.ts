@@ -1,0 +1,28 @@
+/** Golden answers: texts alone through the backbone meet the reference, one by one and together. */
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { openOnnxRuntime } from '../../src/drivers/onnx/onnx-runtime.ts'
+import type { TensorRuntime } from '../../src/model/tensor-session.ts'
+import { type AnswerCases, BATCH_LIMITS, checkAnswers } from './forward-cases.ts'
+import { goldenFiles } from './golden-files.ts'
+
+const files = goldenFiles<AnswerCases>(/^answers-.*\.json$/)
+describe('golden answers', () => {
+  let runtime: TensorRuntime
+
+  before(async () => {
+    runtime = await openOnnxRuntime()
+  })
+  after(async () => {
+    await runtime.close()
+  })
+
+  test('the golden set has answers', () => assert.ok(files.length > 0))
+
+  for (const file of files) {
+    test(`${file.name}: the answer tower meets the reference, in every batching`, async () => {
+      for (const limit of BATCH_LIMITS) await checkAnswers(file, runtime, limit)
+    })
+  }
+})

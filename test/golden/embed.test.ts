@@ -1,0 +1,33 @@
+/** Golden users: every form, every batching and both forms of the graphs meet the reference. */
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { openOnnxRuntime } from '../../src/drivers/onnx/onnx-runtime.ts'
+import type { TensorRuntime } from '../../src/model/tensor-session.ts'
+import { BATCH_LIMITS, checkEmbed, type EmbedCases, FORMS } from './forward-cases.ts'
+import { goldenFiles } from './golden-files.ts'
+
+const files = goldenFiles<EmbedCases>(/^embed-.*\.json$/)
+describe('golden users', () => {
+  const runtimes = new Map<'fused' | 'portable', TensorRuntime>()
+
+  before(async () => {
+    for (const graphs of ['fused', 'portable'] as const)
+      runtimes.set(graphs, await openOnnxRuntime({ graphs }))
+  })
+  after(async () => {
+    for (const runtime of runtimes.values()) await runtime.close()
+  })
+
+  test('the golden set has users to embed', () => assert.ok(files.length > 0))
+
+  for (const file of files) {
+    for (const graphs of ['fused', 'portable'] as const) {
+      for (const form of FORMS) {
+        test(`${file.name}: ${form} passes of ${graphs} graphs meet the reference, in every batching`, async () => {
+          for (const limit of BATCH_LIMITS) await checkEmbed(file, runtimes.get(graphs)!, form, limit)
+        })
+      }
+    }
+  }
+})
