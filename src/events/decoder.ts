@@ -5,6 +5,7 @@ import { ConfigError, RecordError } from '../errors.ts'
 import { asBuffer } from './avro.ts'
 import type { UserRecord } from './behavior-event.ts'
 import { describe, missing, type Plain, readTenant, readUserId } from './field-readers.ts'
+import { TENANT_HEADER } from './ids.ts'
 import { createMapper, isMapped, type Mapper } from './mapping.ts'
 import { lintMapping } from './mapping-lint.ts'
 import { readRecord } from './read-record.ts'
@@ -15,9 +16,6 @@ import { createValueReader, type ValueReader } from './value-reader.ts'
 
 /** Bytes of one value, unless configured: far above any event, far below what would stall a batch. */
 const VALUE_BYTES_MAX = 1024 * 1024
-
-/** The header that names the tenant where a record has no value to say it. */
-const TENANT_HEADER = 'freshet.tenant'
 
 interface TopicDecoder {
   holds: Holds

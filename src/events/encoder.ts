@@ -4,6 +4,7 @@ import { BugError } from '../errors.ts'
 import { type AvroType, avroType, encodeAvro } from './avro.ts'
 import type { BehaviorEvent, PaybillFields, UserRecord } from './behavior-event.ts'
 import type { Plain } from './field-readers.ts'
+import { TENANT_HEADER } from './ids.ts'
 import { ownSchema } from './own-schemas.ts'
 import { singleObjectFrame } from './single-object.ts'
 import type { Holds, RecordFormat } from './topic.ts'
@@ -22,6 +23,7 @@ interface EncodedRecord {
   key: Buffer
   /** null: a delete. */
   value: Buffer | null
+  headers: Readonly<Record<string, string>>
 }
 
 export interface RecordEncoder {
@@ -70,8 +72,9 @@ export function createRecordEncoder(
   return {
     encode: (record, extras) => {
       const key = Buffer.from(record.user)
-      if (record.kind === 'tabular' && record.snapshot === null) return { key, value: null }
-      return { key, value: writerOf(holdsOf(record))(toPlain(record, extras)) }
+      if (record.kind === 'tabular' && record.snapshot === null)
+        return { key, value: null, headers: { [TENANT_HEADER]: record.tenant } }
+      return { key, value: writerOf(holdsOf(record))(toPlain(record, extras)), headers: {} }
     },
   }
 }
@@ -90,7 +93,7 @@ function createWriter(format: RecordFormat, holds: Holds, schemaId: number | und
  */
 export function toIngestLine(topic: string, record: UserRecord, extras?: HeaderExtras): string {
   if (record.kind === 'tabular' && record.snapshot === null)
-    return JSON.stringify({ topic, key: record.user, value: null })
+    return JSON.stringify({ topic, key: record.user, tenant: record.tenant, value: null })
   return JSON.stringify({ topic, ...toPlain(record, extras) })
 }
 

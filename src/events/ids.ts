@@ -12,6 +12,9 @@ export type UserKey = Branded<'UserKey'>
 
 export const DEFAULT_TENANT = 'default' as TenantId
 
+/** The record header that names the tenant where there is no value to say it: of deleted tabular records. */
+export const TENANT_HEADER = 'freshet.tenant'
+
 /** Users and tenants are opaque strings of 1 to 256 UTF-16 units without NUL; anything else is refused by the decoder. */
 export const ID_LENGTH_MAX = 256
 

@@ -5,7 +5,8 @@ import { avroType, encodeAvro } from './avro.ts'
 import type { UserRecord } from './behavior-event.ts'
 import { coerce } from './coerce.ts'
 import { framer } from './encoder.ts'
-import { describe, type Plain, readUserId } from './field-readers.ts'
+import { describe, type Plain, readTenant, readUserId } from './field-readers.ts'
+import { TENANT_HEADER } from './ids.ts'
 import { createMapper, isMapped, type Mapper } from './mapping.ts'
 import { readRecord } from './read-record.ts'
 import type { SchemaSource } from './schema-source.ts'
@@ -17,13 +18,14 @@ interface IngestRecord {
   topic: string
   key: Buffer
   value: Buffer | null
+  headers: Readonly<Record<string, string>>
   /** What the value says, read once already; null for a delete. */
   says: UserRecord | null
 }
 
 export interface IngestEncoder {
   /**
-   * @param line one JSON object: `topic`, and the fields of that topic's records; or `topic`, `key` and `value: null`
+   * @param line one JSON object: `topic`, and the fields of that topic's records; or `topic`, `key`, perhaps `tenant`, and `value: null`
    * @throws {RecordError} `ingest-line`, `record-topic-unknown`, or what the decoder would say about the record
    */
   line(line: string): IngestRecord
@@ -66,9 +68,9 @@ export function createIngestEncoder(options: {
     const { topic, ...record } = given as Plain
     if (typeof topic !== 'string') throw notALine(`no topic (${describe(topic)})`)
     const encoder = encoderOf(topic)
-    if (record.value === null && record.key !== undefined) return deletion(encoder.settings, record.key)
+    if (record.value === null && record.key !== undefined) return deletion(encoder.settings, record)
     const says = readRecord(encoder.settings.holds, encoder.mapper === null ? record : encoder.mapper(record))
-    return { topic, key: Buffer.from(says.user), value: encoder.write(record), says }
+    return { topic, key: Buffer.from(says.user), value: encoder.write(record), headers: {}, says }
   }
   return { object, line: (line) => object(parseLine(line)) }
 }
@@ -86,13 +88,14 @@ function createTopicEncoder(
   return { settings, mapper, write: (record) => frame(encodeAvro(type, coerce(type, record, ''))) }
 }
 
-function deletion(settings: TopicSettings, key: unknown): IngestRecord {
+function deletion(settings: TopicSettings, record: Plain): IngestRecord {
   if (settings.holds !== 'tabular')
     throw new RecordError(
       'record-value-missing',
       `expected the fields of a record of ${settings.topic}, got value null: only tabular records can be deleted`,
     )
-  return { topic: settings.topic, key: Buffer.from(readUserId(key)), value: null, says: null }
+  const headers = { [TENANT_HEADER]: readTenant(record.tenant) }
+  return { topic: settings.topic, key: Buffer.from(readUserId(record.key)), value: null, headers, says: null }
 }
 
 function parseLine(line: string): unknown {

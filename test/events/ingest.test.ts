@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
-import { toIngestLine } from '../../src/events/encoder.ts'
+import { createRecordEncoder, toIngestLine } from '../../src/events/encoder.ts'
 import { createIngestEncoder } from '../../src/events/ingest.ts'
 import type { RecordFormat, TopicSettings } from '../../src/events/topic.ts'
 import { arbitraryRecord } from './arbitrary-records.ts'
@@ -82,9 +82,25 @@ test('fields that are no features reach the stored record, unknown keys and symb
   assert.ok(!value.includes('nonsense'))
 })
 
-test('a deleted tabular record is a key without a value', () => {
+test('a deleted tabular record is a key without a value, of its own tenant', () => {
   const made = encoderOf('json').line('{"topic":"tabular","key":"u1","value":null}')
   assert.deepEqual([made.key.toString(), made.value, made.says], ['u1', null, null])
+  const deleted = {
+    tenant: 'acme',
+    user: 'u1',
+    kind: 'tabular',
+    asOfMs: 0,
+    snapshot: null,
+  } as unknown as UserRecord
+  const line = encoderOf('json').line(toIngestLine('tabular', deleted))
+  for (const { key, value, headers } of [line, createRecordEncoder('avro-raw').encode(deleted)]) {
+    const said = decoderOf('json').decode({
+      ...sourceRecord('tabular', key, value),
+      headers,
+      appendTimeMs: 0,
+    })
+    assert.deepEqual(said, deleted)
+  }
   assert.throws(
     () => encoderOf('json').line('{"topic":"search","key":"u1","value":null}'),
     recordError('record-value-missing'),
