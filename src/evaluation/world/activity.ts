@@ -3,7 +3,7 @@
 import { type BehaviorEvent, type TabularSnapshot, TEXT_MODALITIES } from '../../events/behavior-event.ts'
 import { DAY_MS, isWeekend } from './calendar.ts'
 
-export const ACTIVITY_FEATURE_SET = 'activity@1'
+const ACTIVITY_FEATURE_SET = 'activity@1'
 /** The longest counter's reach. */
 export const ACTIVITY_DAYS = 30
 const REACHES_DAYS = [1, 7, ACTIVITY_DAYS]

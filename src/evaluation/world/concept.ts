@@ -10,13 +10,13 @@ export interface Merchant {
   channel: PaybillFields['channel']
 }
 
-export interface Program {
+interface Program {
   id: string
   name: string
   services: readonly string[]
 }
 
-export interface App {
+interface App {
   id: string
   name: string
 }
