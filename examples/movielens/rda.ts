@@ -74,7 +74,8 @@ function ratingsOf(frame: RValue): Rating[] {
   const movieIds = numbers(frame, 'movieId')
   const stars = numbers(frame, 'rating')
   const times = numbers(frame, 'timestamp')
-  const titles = texts(frame, 'title')
+  // One title ends in a space; GroupLens's own file has it, too, before the year.
+  const titles = texts(frame, 'title').map((title) => title.trim())
   const years = column(frame, 'year').values as readonly (number | null)[]
   const genres = texts(frame, 'genres')
   for (const one of [movieIds, stars, times, titles, years, genres]) {

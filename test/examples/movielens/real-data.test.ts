@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -56,6 +56,7 @@ test('all 100,004 real ratings become one primary event each, valid, in order, t
     const readMs = performance.now() - startedMs
     assert.ok(readMs < 5_000, `expected far less than 5 s even on a busy machine, took ${readMs} ms`)
     checkFacts(ratings)
+    checkCsvAgrees(ratings.slice(0, 10_000), directory)
     checkEvents(ratings)
   } finally {
     rmSync(directory, { recursive: true })
@@ -74,6 +75,22 @@ function checkFacts(ratings: ReturnType<typeof readRatings>): void {
   }
   const days = [first, last].map((timeS) => new Date(timeS * 1_000).toISOString().slice(0, 10))
   assert.deepEqual(days, ['1995-01-09', '2016-10-16'])
+}
+
+/** The same rows written as GroupLens writes them are read to the same ratings: both roads give the same events. */
+function checkCsvAgrees(ratings: ReturnType<typeof readRatings>, directory: string): void {
+  const quoted = (text: string) => (/[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
+  const movies = new Map(ratings.map(({ movie }) => [movie.movieId, movie])).values()
+  const movieLines = [...movies].map(({ movieId, title, year, genres }) => {
+    const name = quoted(year === null ? title : `${title} (${year})`)
+    return `${movieId},${name},${genres.join('|') || '(no genres listed)'}\n`
+  })
+  const lines = ratings.map(({ userId, movie, stars, timeS }) => {
+    return `${userId},${movie.movieId},${stars.toFixed(1)},${timeS}\n`
+  })
+  writeFileSync(path.join(directory, 'movies.csv'), `movieId,title,genres\n${movieLines.join('')}`)
+  writeFileSync(path.join(directory, 'ratings.csv'), `userId,movieId,rating,timestamp\n${lines.join('')}`)
+  assert.deepEqual(readRatings(directory), ratings)
 }
 
 function checkEvents(ratings: ReturnType<typeof readRatings>): void {
