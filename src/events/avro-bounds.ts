@@ -16,23 +16,21 @@ interface Reader {
   _skip(tap: Tap): void
 }
 
-/**
- * The count of the next block of a list or map, 0 at its end.
- *
- * avsc trusts counts: one flipped bit makes it loop for years or allocate gigabytes. Every item takes a byte at least,
- * so a count beyond the bytes that are left is a lie.
- */
+/** Items of the next block, 0 at the end of the list or map. */
 function blockCount(tap: Tap): number {
-  let count = tap.readLong()
-  if (count < 0) {
-    count = -count
-    tap.skipLong()
-  }
-  if (tap.pos > tap.buf.length || count > tap.buf.length - tap.pos) throw new PastEnd()
-  return count
+  const count = tap.readLong()
+  if (count >= 0) return count
+  // The block's size in bytes: nothing of ours jumps over blocks, as a size could lie.
+  tap.skipLong()
+  return -count
 }
 
-/** Lengths of strings are trusted as well, and a negative one leads backwards, to the same bytes for ever. */
+/**
+ * Every item takes a byte at least, and lies within the bytes that there are.
+ *
+ * avsc trusts counts and lengths: one flipped bit promises 2^50 items, which it tries to read, or gives a string a negative
+ * length, which leads back to the same bytes for ever. With this, no more items are read than there are bytes.
+ */
 function mustAdvance(tap: Tap, from: number): void {
   if (tap.pos > tap.buf.length) throw new PastEnd()
   if (tap.pos <= from) throw new RangeError('an item that ends before it starts')

@@ -114,6 +114,29 @@ test('an int reads as a long; a long where we have an int, and a missing require
   )
 })
 
+test('writers of several versions may take turns in one topic', () => {
+  const newer = structuredClone(ownSchema('app')) as Schema
+  newer.fields.unshift({ name: 'added', type: 'string' })
+  const types = [avroType(ownSchema('app')), avroType(newer)]
+  const schemas = {
+    ...SCHEMAS,
+    byFingerprint: (hex: string) => {
+      const at = types.findIndex((type) => fingerprint(type).toString('hex') === hex)
+      return [ownSchema('app'), newer][at]
+    },
+  }
+  const decoder = createRecordDecoder({
+    topics: [{ topic: 'app', holds: 'app', format: 'avro-single-object', schema: null, fields: null }],
+    schemas,
+  })
+  for (const at of [0, 1, 1, 0, 1, 0]) {
+    const type = types[at]!
+    const value = Buffer.concat([singleObjectFrame(type), encodeAvro(type, { ...APP, added: 'x' })])
+    const said = decoder.decode(sourceRecord('app', 'u1', value))
+    assert.deepEqual(said.kind === 'event' && said.event.fields, FIELDS)
+  }
+})
+
 test('a field that we renamed is found by its alias', () => {
   // The roles are turned round: our reader has the alias, an older writer the old name.
   const reader = avroType({

@@ -27,10 +27,15 @@ const CODECS = {
 }
 
 /** Written by avsc, which is not what reads it. */
-async function write(name: string, codec: keyof typeof CODECS, count: number): Promise<string> {
+async function write(
+  name: string,
+  codec: keyof typeof CODECS,
+  count: number,
+  compress: (bytes: Buffer) => Buffer = CODECS[codec],
+): Promise<string> {
   const path = join(directory, name)
   const codecs = {
-    [codec]: (bytes: Buffer, done: (error: null, value: Buffer) => void) => done(null, CODECS[codec](bytes)),
+    [codec]: (bytes: Buffer, done: (error: null, value: Buffer) => void) => done(null, compress(bytes)),
   }
   const encoder = new avsc.streams.BlockEncoder(ownSchema('search') as avsc.Schema, {
     codec,
@@ -98,6 +103,11 @@ test('a file that ends early, a flipped byte and a file of another kind are each
   flipped[whole.length - 3]! ^= 0xff
   writeFileSync(path, flipped)
   assert.ok(recordError('container-file', /sync marker/)((await read(path)).error))
+
+  const trailing = await write('trailing.avro', 'null', 5, (bytes) => Buffer.concat([bytes, Buffer.alloc(2)]))
+  const tooLong = await read(trailing)
+  assert.ok(recordError('container-file', /2 bytes after a block's last record/)(tooLong.error))
+  assert.equal(tooLong.queries.length, 5)
 
   writeFileSync(path, 'topic,user\na,b\n'.repeat(100))
   assert.ok(recordError('container-file')((await read(path)).error))
