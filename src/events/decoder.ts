@@ -24,7 +24,8 @@ interface TopicDecoder {
 }
 
 /**
- * @throws {ConfigError} `topic-duplicate`, `topic-mapping-invalid`, `topic-schema-unknown`
+ * @throws {ConfigError} `topic-duplicate`, `topic-mapping-invalid`, `topic-schema-unknown`,
+ *   `topic-schema-incompatible`
  */
 export function createRecordDecoder(options: {
   topics: readonly TopicSettings[]

@@ -18,13 +18,24 @@ export function createValueReader(topic: TopicSettings, schemas: SchemaSource): 
   if (topic.format === 'json') return readJson
   const reader = topic.fields === null ? projectedType(topic.holds) : null
   if (topic.format === 'avro-raw') {
-    const schema = rawSchema(topic, schemas)
-    const plan = readPlan(avroType(schema), reader, topic.schema ?? topic.holds)
+    const plan = rawPlan(topic, reader, schemas)
     return (value) => decodeAvro(plan.type, value, 0, plan.resolver)
   }
   return topic.format === 'avro-confluent'
     ? confluentReader(reader, schemas)
     : singleObjectReader(reader, schemas)
+}
+
+/** Here the writer's schema is known at start: if it doesn't fit, the operator must act, not the producer. */
+function rawPlan(topic: TopicSettings, reader: AvroType | null, schemas: SchemaSource): ReadPlan {
+  const schema = rawSchema(topic, schemas)
+  try {
+    return readPlan(avroType(schema), reader, topic.schema ?? topic.holds)
+  } catch (cause) {
+    throw new ConfigError('topic-schema-incompatible', `topic ${topic.topic}: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
 }
 
 /** The schema with which the values of an `avro-raw` topic are written. */
