@@ -24,15 +24,7 @@ import {
   initialModules,
 } from './initial-weights.ts'
 import { type Manifest, manifestJson, specialTokenNames } from './manifest.ts'
-import {
-  HORIZON_DAYS,
-  INTRO_TEXT,
-  MODALITIES,
-  PRESETS,
-  type PresetName,
-  SHARED_ENCODER,
-  TABULAR,
-} from './presets.ts'
+import { HORIZON_DAYS, MODALITIES, PRESETS, type PresetName, SHARED_ENCODER, TABULAR } from './presets.ts'
 import { RENDERER_VERSION } from './renderer.ts'
 import { writeSafetensors } from './safetensors-writer.ts'
 import { openBackboneTokenizer } from './tokenizer.ts'
@@ -127,7 +119,7 @@ function writeParts(root: string, id: ModelId, options: InitBundleOptions): Mani
     parent: null,
     created: new Date(options.createdMs).toISOString(),
     rendererVersion: RENDERER_VERSION,
-    introText: INTRO_TEXT,
+    introText: preset.introText,
     modalities: MODALITIES,
     horizonDays: HORIZON_DAYS,
     adapter: 'linear',

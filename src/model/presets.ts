@@ -7,6 +7,8 @@ export type PresetName = 'tiny' | 'small' | 'qwen2.5-0.5b'
 export const PRESET_NAMES: readonly PresetName[] = ['tiny', 'small', 'qwen2.5-0.5b']
 
 export interface Preset {
+  /** Tells a language model what follows. To random weights it is a constant that makes users alike: then empty. */
+  introText: string
   /** `vocabSize` is that of our own tokenizers, unless the preset brings its own. */
   backbone: Omit<Qwen2Config, 'vocabSize'>
   /** Rows of the embedding table; null: as many as our tokenizer has tokens, rounded up to 64. */
@@ -21,8 +23,6 @@ export interface Preset {
 
 /** One encoder for all text modalities: each event text then has one vector whichever way it came, and the file is small. */
 export const SHARED_ENCODER = 'encoders/shared'
-
-export const INTRO_TEXT = 'Recent behaviour of one user, oldest first.\n'
 
 /** Model-spec section 1: slots and encoder tokens by modality. */
 export const MODALITIES: readonly ManifestModality[] = [
@@ -83,6 +83,7 @@ const MINILM: Preset['encoder'] = {
 export const PRESETS: Readonly<Record<PresetName, Preset>> = {
   /** The one that ships: seconds to make, a vector in milliseconds on one core. */
   tiny: {
+    introText: '',
     backbone: {
       hiddenSize: 128,
       layerCount: 4,
@@ -111,6 +112,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
   },
   /** The shape of the benchmarks. */
   small: {
+    introText: '',
     backbone: {
       hiddenSize: 256,
       layerCount: 6,
@@ -132,6 +134,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
   },
   /** The real shape, for measurements, and as a frame into which published weights are put. */
   'qwen2.5-0.5b': {
+    introText: 'The following are the recent behaviours of one user, oldest first.\n',
     backbone: {
       hiddenSize: 896,
       layerCount: 24,
