@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { openOnnxRuntime } from '../../src/drivers/onnx/onnx-runtime.ts'
 import type { TensorRuntime } from '../../src/model/tensor-session.ts'
-import { type AnswerCases, BATCH_LIMITS, checkAnswers } from './forward-cases.ts'
+import { type AnswerCases, BATCH_LIMITS, checkAnswers, withModel } from './forward-cases.ts'
 import { goldenFiles } from './golden-files.ts'
 
 const files = goldenFiles<AnswerCases>(/^answers-.*\.json$/)
@@ -22,7 +22,11 @@ describe('golden answers', () => {
 
   for (const file of files) {
     test(`${file.name}: the answer tower meets the reference, in every batching`, async () => {
-      for (const limit of BATCH_LIMITS) await checkAnswers(file, runtime, limit)
+      for (const batchTokensMax of BATCH_LIMITS) {
+        await withModel(runtime, file.content.bundle, { batchTokensMax }, (model) =>
+          checkAnswers(file.content, model),
+        )
+      }
     })
   }
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { openOnnxRuntime } from '../../src/drivers/onnx/onnx-runtime.ts'
 import type { TensorRuntime } from '../../src/model/tensor-session.ts'
-import { BATCH_LIMITS, checkEmbed, type EmbedCases, FORMS } from './forward-cases.ts'
+import { BATCH_LIMITS, checkEmbed, type EmbedCases, FORMS, withModel } from './forward-cases.ts'
 import { goldenFiles } from './golden-files.ts'
 
 const files = goldenFiles<EmbedCases>(/^embed-.*\.json$/)
@@ -25,7 +25,11 @@ describe('golden users', () => {
     for (const graphs of ['fused', 'portable'] as const) {
       for (const form of FORMS) {
         test(`${file.name}: ${form} passes of ${graphs} graphs meet the reference, in every batching`, async () => {
-          for (const limit of BATCH_LIMITS) await checkEmbed(file, runtimes.get(graphs)!, form, limit)
+          for (const batchTokensMax of BATCH_LIMITS) {
+            await withModel(runtimes.get(graphs)!, file.content.bundle, { batchTokensMax }, (model) =>
+              checkEmbed(file.content, model, form),
+            )
+          }
         })
       }
     }

@@ -12,7 +12,7 @@ import { parseQwen2Config } from '../../src/model/model-configs.ts'
 import { RotaryTable } from '../../src/model/rotary.ts'
 import { SafetensorsFile } from '../../src/model/safetensors.ts'
 import type { TensorRuntime } from '../../src/model/tensor-session.ts'
-import { GOLDEN_DIR, type GoldenFile, goldenPath } from './golden-files.ts'
+import { GOLDEN_DIR, goldenPath } from './golden-files.ts'
 
 export interface EmbedCases {
   bundle: string
@@ -68,54 +68,43 @@ export async function withModel(
 
 /** Stages in the order of computation, so that the first failure names the one at fault. */
 export async function checkEmbed(
-  { content }: GoldenFile<EmbedCases>,
-  runtime: TensorRuntime,
+  { users, instructions, expected, tolerance }: EmbedCases,
+  model: BundleModel,
   form: PassForm,
-  batchTokensMax: number,
 ): Promise<void> {
-  const { tolerance, users, instructions, expected } = content
-  await withModel(runtime, content.bundle, { batchTokensMax }, async (model) => {
-    for (const [i, user] of users.entries()) {
-      const { prefixLength, results } = expected.users[i]!
-      const lengths = results.map(({ length }) => length)
-      assert.deepEqual(
-        instructions.map((text) => model.positions(user, [text])),
-        lengths,
-        user.id,
-      )
-      assert.equal(model.positions(user, []), prefixLength, user.id)
+  for (const [i, user] of users.entries()) {
+    const { prefixLength, results } = expected.users[i]!
+    const lengths = instructions.map((text) => model.positions(user, [text]))
+    assert.deepEqual(
+      lengths,
+      results.map(({ length }) => length),
+      user.id,
+    )
+    assert.equal(model.positions(user, []), prefixLength, user.id)
+  }
+  for (const [modality, events] of Map.groupBy(expected.events, (event) => event.modality)) {
+    const texts = events.map(({ text }) => text)
+    const vectors = await model.encodeEvents(modality, texts)
+    for (const [i, { text, cls }] of events.entries()) {
+      assertNear(vectors[i]!, cls, tolerance.cls, `cls of ${modality}: ${text}`)
     }
-    for (const { modality, text, cls } of expected.events) {
-      assertNear(
-        (await model.encodeEvents(modality, [text]))[0]!,
-        cls,
-        tolerance.cls,
-        `cls of ${modality}: ${text}`,
-      )
+  }
+  const embedded = await model.embedUserStates(users, instructions, { form })
+  for (const [i, user] of users.entries()) {
+    for (const [j, { h, u }] of expected.users[i]!.results.entries()) {
+      const { state, vector } = embedded[i]![j]!
+      assertNear(state, h, tolerance.h, `h of ${user.id} under ${instructions[j]}`)
+      assertNear(vector, u, tolerance.u, `u of ${user.id} under ${instructions[j]}`)
     }
-    const embedded = await model.embedUserStates(users, instructions, { form })
-    for (const [i, user] of users.entries()) {
-      for (const [j, { h, u }] of expected.users[i]!.results.entries()) {
-        const { state, vector } = embedded[i]![j]!
-        assertNear(state, h, tolerance.h, `h of ${user.id} under ${instructions[j]}`)
-        assertNear(vector, u, tolerance.u, `u of ${user.id} under ${instructions[j]}`)
-      }
-    }
-  })
+  }
 }
 
-export async function checkAnswers(
-  { content }: GoldenFile<AnswerCases>,
-  runtime: TensorRuntime,
-  batchTokensMax: number,
-): Promise<void> {
-  await withModel(runtime, content.bundle, { batchTokensMax }, async (model) => {
-    const embedded = await model.embedTextStates(content.answers.map(({ text }) => text))
-    for (const [i, { text, h, u }] of content.answers.entries()) {
-      assertNear(embedded[i]!.state, h, content.tolerance.h, `h of ${text}`)
-      assertNear(embedded[i]!.vector, u, content.tolerance.u, `u of ${text}`)
-    }
-  })
+export async function checkAnswers({ answers, tolerance }: AnswerCases, model: BundleModel): Promise<void> {
+  const embedded = await model.embedTextStates(answers.map(({ text }) => text))
+  for (const [i, { text, h, u }] of answers.entries()) {
+    assertNear(embedded[i]!.state, h, tolerance.h, `h of ${text}`)
+    assertNear(embedded[i]!.vector, u, tolerance.u, `u of ${text}`)
+  }
 }
 
 /** The backbone without LoRA, adapters or head: all states of plain sequences. */
