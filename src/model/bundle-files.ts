@@ -7,7 +7,7 @@ import { join, sep } from 'node:path'
 import { ConfigError } from '../errors.ts'
 
 /** What verification has hashed so far; `totalBytes` is known from the start. */
-export interface VerifyProgress {
+interface VerifyProgress {
   file: string
   doneBytes: number
   totalBytes: number

@@ -33,7 +33,7 @@ export interface BundleWeights {
   prefix: string
 }
 
-export interface BundleBackbone {
+interface BundleBackbone {
   config: Qwen2Config
   /** Names as in `backboneShapes`. */
   weights: BundleWeights

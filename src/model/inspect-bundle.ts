@@ -6,7 +6,7 @@ import type { Bundle, BundleWeights } from './bundle.ts'
 import type { ManifestModality } from './manifest.ts'
 import type { BertConfig, Qwen2Config } from './model-configs.ts'
 
-export interface WeightsSummary {
+interface WeightsSummary {
   parameters: number
   sizeBytes: number
   /** Stored types, e.g. `F32`. */

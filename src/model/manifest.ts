@@ -147,7 +147,7 @@ export function filesHash(files: ReadonlyMap<string, string>, prefix = ''): stri
  *
  * @throws {ConfigError} `bundle-path`
  */
-export function checkBundlePath(path: string, field: string): void {
+function checkBundlePath(path: string, field: string): void {
   const segments = path.split('/')
   const safe =
     segments.every((segment) => segment !== '' && segment !== '.' && segment !== '..') &&

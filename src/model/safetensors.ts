@@ -5,7 +5,7 @@ import { BugError, ConfigError } from '../errors.ts'
 import { float32FromBfloat16, float32FromFloat16 } from './float-formats.ts'
 
 /** Stored types whose values we compute with; the rest are listed, but can't be read as numbers. */
-export type FloatType = 'F32' | 'F16' | 'BF16'
+type FloatType = 'F32' | 'F16' | 'BF16'
 
 /** Sizes of one element; published files carry integer buffers (`position_ids`) beside the weights. */
 const ELEMENT_SIZE_BYTES: Readonly<Record<string, number>> = {
