@@ -7,7 +7,7 @@ import type { Tombstone } from '../../pipeline/state-store.ts'
 import { lastRow, rowBytes } from './log-rows.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
-/** A record that is to be appended. */
+/** A record that is to be appended. Its bytes go on to a reader as they are: they must not change afterwards. */
 export interface NewRecord {
   /** 1 to 249 characters, as Kafka has it. */
   topic: string

@@ -20,6 +20,12 @@ export interface WriterInfo {
 }
 
 /**
+ * Node closes a database that nobody refers to any more, and the lock would go with it: whoever keeps only a part of
+ * the data directory must not lose it. So locks are referred to from here until they are released.
+ */
+const held = new Set<WriterLock>()
+
+/**
  * The lock is SQLite's exclusive lock on `lock.db`: POSIX record locks (LockFileEx on Windows), gone with the process
  * at kill -9, never left behind like a pid file, and held once even among connections of one process.
  */
@@ -51,6 +57,7 @@ export class WriterLock {
     }
     const since = new Date(nowMs).toISOString()
     const lock = new WriterLock(db, infoPath, { pid: process.pid, host: hostname(), since, url: null })
+    held.add(lock)
     lock.write()
     return lock
   }
@@ -62,7 +69,7 @@ export class WriterLock {
   }
 
   release(): void {
-    if (!this.db.isOpen) return
+    if (!held.delete(this)) return
     rmSync(this.infoPath, { force: true })
     this.db.close()
   }
