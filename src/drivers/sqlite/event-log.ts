@@ -1,6 +1,6 @@
 /** The durable event log of a standalone freshet: appended in groups, handed on to who listens, read by number. */
 
-import { RequestError } from '../../errors.ts'
+import { RequestError, UnavailableError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
@@ -92,6 +92,11 @@ export class SqliteEventLog {
    */
   append(records: readonly NewRecord[], progress?: ImportProgress): Promise<Appended> {
     return new Promise((resolve, reject) => {
+      if (this.isClosed)
+        throw new UnavailableError(
+          'log-closed',
+          'expected an open log, got one that is closed: the process ends',
+        )
       for (const record of records) this.check(record)
       if (this.waiting.length === 0) setImmediate(() => this.flush())
       this.waiting.push({ records, progress, resolve, reject })
@@ -169,7 +174,7 @@ export class SqliteEventLog {
   private flush(): void {
     const group = this.waiting
     this.waiting = []
-    if (group.length === 0 || this.isClosed) return
+    if (group.length === 0) return
     let appended: Appended[]
     try {
       appended = this.database.write(() =>

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SqliteEventLog } from '../../../src/drivers/sqlite/event-log.ts'
+import { MAIN_MIGRATIONS } from '../../../src/drivers/sqlite/migrations.ts'
+import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
+import { type DeadLetterBounds, SqliteDeadLetters } from '../../../src/drivers/sqlite/sqlite-dead-letters.ts'
+import type { SourceRecord } from '../../../src/events/source-record.ts'
+import type { DeadLetter } from '../../../src/pipeline/control-log.ts'
+
+function openLetters(bounds?: DeadLetterBounds) {
+  const database = new SqliteDatabase({ path: ':memory:', migrations: MAIN_MIGRATIONS })
+  const clock = { nowMs: () => 5_000, sleep: async () => {} }
+  const log = new SqliteEventLog(database, { clock, tombstoneTopic: 'gone', tombstoneOf: () => null })
+  return { database, log, letters: new SqliteDeadLetters(database, bounds) }
+}
+
+function letterOf(offset: number, change: Partial<DeadLetter> = {}): DeadLetter {
+  return {
+    topic: 't',
+    partition: 0,
+    offset,
+    appendTimeMs: 1_000 + offset,
+    key: Buffer.from('u1'),
+    value: Uint8Array.of(0, 255, offset),
+    headers: { 'content-type': 'avro' },
+    reason: 'record-avro-truncated',
+    error: 'expected a whole PayBill',
+    attempts: 1,
+    failedAtMs: 2_000,
+    ...change,
+  }
+}
+
+const offsets = (letters: readonly DeadLetter[]) => letters.map((letter) => letter.offset)
+
+test('a letter keeps the raw bytes and where they came from', async () => {
+  const { database, letters } = openLetters()
+  const nothing = letterOf(2, { key: null, value: null, headers: {} })
+  await letters.put([letterOf(1), nothing])
+  const [first, second] = letters.list({}, 0, 10)
+  const { id, ...shown } = letters.show(first!.id)!
+  assert.deepEqual({ ...shown, key: Buffer.from(shown.key!) }, letterOf(1))
+  assert.equal(id, first!.id)
+  assert.deepEqual([second!.key, second!.value, second!.headers], [null, null, {}])
+  assert.equal(letters.show(999), null)
+  database.close()
+})
+
+test('of one record put twice one letter is kept', async () => {
+  const { database, letters } = openLetters()
+  await letters.put([letterOf(1), letterOf(1, { error: 'again' })])
+  await letters.put([letterOf(1), letterOf(1, { partition: 1 })])
+  assert.equal(letters.count(), 2)
+  database.close()
+})
+
+test('letters are listed in pages, by reason and by topic', async () => {
+  const { database, letters } = openLetters()
+  const drawn = [1, 2, 3, 4, 5, 6].map((i) =>
+    letterOf(i, { reason: i % 2 === 0 ? 'record-key-null' : 'record-frame', topic: i > 4 ? 'late' : 't' }),
+  )
+  await letters.put(drawn)
+  const page = letters.list({ reason: 'record-key-null' }, 0, 2)
+  assert.deepEqual(offsets(page), [2, 4])
+  assert.deepEqual(offsets(letters.list({ reason: 'record-key-null' }, page.at(-1)!.id, 2)), [6])
+  assert.deepEqual(offsets(letters.list({ topic: 'late', reason: 'record-frame' }, 0, 9)), [5])
+  assert.equal(letters.count({ topic: 't' }), 4)
+  database.close()
+})
+
+test('a letter that is retried is in the log and no longer among the letters, with its append time and its attempts', async () => {
+  const { database, log, letters } = openLetters()
+  const heard: SourceRecord[] = []
+  log.subscribe((records) => heard.push(...records))
+  await letters.put([letterOf(1), letterOf(2, { reason: 'record-frame' })])
+  assert.equal(letters.retry(log, { reason: 'record-frame' }, 10), 1)
+  assert.deepEqual(offsets(letters.list({}, 0, 9)), [1])
+  assert.equal(heard.length, 1)
+  const { offset, appendTimeMs, value, headers } = heard[0]!
+  assert.deepEqual([offset, appendTimeMs, [...value!]], [0, 1_002, [0, 255, 2]])
+  // Fails again: the count goes on.
+  await letters.put([letterOf(offset, { headers: headers! })])
+  assert.equal(letters.list({}, 0, 9).at(-1)!.attempts, 2)
+  assert.equal(letters.retry(log, { id: letters.list({}, 0, 1)[0]!.id }, 10), 1)
+  assert.equal(letters.count(), 1)
+  database.close()
+})
+
+test('a retry that cannot be appended leaves the letters where they are', async () => {
+  const { database, log, letters } = openLetters()
+  await letters.put([letterOf(1)])
+  const appendNow = log.appendNow.bind(log)
+  log.appendNow = (records) => {
+    appendNow(records)
+    throw new Error('the disk is full')
+  }
+  assert.throws(() => letters.retry(log, {}, 10))
+  assert.equal(letters.count(), 1)
+  assert.equal(log.endOffset(), 0)
+  database.close()
+})
+
+test('beyond their bounds the oldest letters go', async () => {
+  const few = openLetters({ lettersMax: 3, bytesMax: 1e9 })
+  await few.letters.put([1, 2, 3, 4, 5].map((i) => letterOf(i)))
+  assert.deepEqual(offsets(few.letters.list({}, 0, 9)), [3, 4, 5])
+  few.database.close()
+  const small = openLetters({ lettersMax: 99, bytesMax: 2_500 })
+  await small.letters.put([1, 2, 3, 4].map((i) => letterOf(i, { value: new Uint8Array(1_000) })))
+  assert.deepEqual(offsets(small.letters.list({}, 0, 9)), [3, 4])
+  small.database.close()
+})
