@@ -26,11 +26,10 @@ export interface InitOptions {
 }
 
 /**
- * Spread of a head's scores over the positions. Measured on `tiny` over users of the synthetic world: at 0.5 all users
- * come out alike (mean cosine 0.83), at 1.7 a head picks so few events that two months of one user differ; at 1.2 users
- * lie at 0.4 to 0.6, and one more event moves a vector by some hundredths.
+ * Spread of a head's scores over the positions. Measured on `tiny`: at 0.5 users of random events come out alike (mean
+ * cosine 0.83), at 1.7 a head picks so few events that two months of one user differ; between, little changes.
  */
-const SCORE_SPREAD = 1.2
+const SCORE_SPREAD = 0.9
 /** How far a local head prefers the nearest position over a far one, in units of its scores. */
 const LOCAL_PREFERENCE = 5
 /** Radians per position. Below: content is matched, and a shift by one changes nothing; between: the local preference. */
