@@ -19,11 +19,11 @@ function sumGraph(): SessionSource {
   return { graph: graph.finish(), directory: tmpdir(), held: { held: numbers(10, 20) }, prepack: false }
 }
 
-/** Multiplies matrices long enough to be caught at it: 20 take more than a second, on any CPU. */
-function slowGraph(): SessionSource {
+/** Multiplies matrices for long enough to be caught at it: 7 GFLOP each. */
+function slowGraph(products: number): SessionSource {
   const graph = new OnnxGraph()
   let x = graph.input('x', 'f32', [1_500, 1_500])
-  for (let i = 0; i < 20; i++) x = graph.node('MatMul', [x, x])
+  for (let i = 0; i < products; i++) x = graph.node('MatMul', [x, x])
   graph.output('y', x, 'f32', [1_500, 1_500])
   return { graph: graph.finish(), directory: tmpdir(), held: {}, prepack: false }
 }
@@ -141,7 +141,7 @@ describe('the ONNX runtime', () => {
   })
 
   test('the event loop turns while a run computes', async () => {
-    const session = await runtime.open(slowGraph())
+    const session = await runtime.open(slowGraph(15))
     let turns = 0
     let isDone = false
     const matrix = { data: new Float32Array(1_500 * 1_500), dims: [1_500, 1_500] }
@@ -159,8 +159,8 @@ describe('the ONNX runtime', () => {
 })
 
 test('a stuck run is given up with an error that says to retry, and its thread is replaced', async () => {
-  await withRuntime({ threads: 1, runLimitMs: 150 }, async (runtime) => {
-    const [slow, sum] = [await runtime.open(slowGraph()), await runtime.open(sumGraph())]
+  await withRuntime({ threads: 1, runLimitMs: 700 }, async (runtime) => {
+    const [slow, sum] = [await runtime.open(slowGraph(40)), await runtime.open(sumGraph())]
     const matrix = { data: new Float32Array(1_500 * 1_500).fill(1e-4), dims: [1_500, 1_500] }
     await assert.rejects(slow.run({ x: matrix }, { outputs: ['y'] }), {
       code: 'inference-stuck',
