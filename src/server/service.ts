@@ -1,0 +1,172 @@
+/** What freshet answers, whoever asks: the HTTP server offers it, and the command line uses it, near or over HTTP. */
+
+import type { TenantId, UserId } from '../events/ids.ts'
+import type { Group, Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
+import type { ModelId, TokenCounts } from '../model/embedding-model.ts'
+import type { SearchFilter } from '../vectors/vector-store.ts'
+
+export interface UserRef {
+  tenant: TenantId
+  user: UserId
+}
+
+/** Every answer says which model gave it, as of which day, and whether it is known to be behind. */
+export interface AnswerHead {
+  model: ModelId
+  /** `YYYY-MM-DD`, UTC. */
+  asOf: string
+  stale: boolean
+}
+
+export interface NearestRequest {
+  instruction: InstructionId
+  /** 1 to 1,000. */
+  k: number
+  filter?: SearchFilter
+  scoreThreshold?: number
+  /** Exactly one of: users (their mean direction), a vector (its model must be named), a text. */
+  from: { users: UserRef[] } | { vector: number[]; model: ModelId } | { text: string }
+}
+
+export interface Neighbour extends UserRef {
+  /** Cosine, -1 to 1. */
+  score: number
+  segment: string | null
+  lastEventAtMs: number | null
+}
+
+export interface NearestAnswer extends AnswerHead {
+  instruction: InstructionId
+  vectorName: VectorName
+  neighbours: Neighbour[]
+}
+
+export interface EmbedAnswer extends AnswerHead {
+  vectors: number[][]
+}
+
+export interface IngestResult {
+  /** Records that are durable now. */
+  accepted: number
+  /** Position in the request, code of the error (docs/errors.md), and what to do. */
+  rejected: { index: number; code: string; message: string }[]
+}
+
+export interface UserAnswer extends AnswerHead, UserRef {
+  instructions: {
+    id: InstructionId
+    vectorName: VectorName
+    inputHash: string
+    writtenAtMs: number
+    /** Left out unless asked for. */
+    vector?: number[]
+  }[]
+  events: Record<string, number>
+  lastEventAtMs: number | null
+  tombstoneMs: number | null
+  parked: { reason: string; sinceMs: number } | null
+}
+
+export interface ExplainAnswer extends AnswerHead, UserRef {
+  /** Per modality, oldest first: what the model read. */
+  window: Record<string, { eventId: string; source: string; eventTimeMs: number; text: string }[]>
+  tabular: Record<string, number> | null
+  tombstoneMs: number | null
+  parked: { reason: string; sinceMs: number } | null
+  /** Positions before the instruction, and with all instruction blocks. */
+  positions: number
+  targets: {
+    target: string
+    /** Of the window as it is now; equal to `acknowledgedHash` where the vectors are fresh. */
+    currentHash: string
+    acknowledgedHash: string | null
+    acknowledgedEpoch: number | null
+    dueMs: number | null
+    stored: { epoch: number; write: number; writtenAtMs: number; stub: boolean; vectorNames: string[] } | null
+  }[]
+}
+
+export interface ForgetStatus extends UserRef {
+  atMs: number
+  /** `done`: no collection holds a vector of the user any more. */
+  state: 'pending' | 'done'
+}
+
+export interface VerifyResult {
+  checked: number
+  /** Users whose stored vectors differ from a recomputation by more than the tolerance, or are missing. */
+  wrong: (UserRef & { instruction: string; cosine: number | null; why: string })[]
+}
+
+export interface LetterSummary {
+  id: number
+  topic: string
+  partition: number
+  offset: number
+  reason: string
+  error: string
+  failedAtMs: number
+  attempts: number
+  sizeBytes: number
+}
+
+export interface StatusAnswer {
+  version: string
+  stage: string
+  epoch: number
+  /** Something outside is down or slow; vectors may be late, nothing is lost. */
+  degraded: string[]
+  model: { id: ModelId; provider: string; precision: string; dimensions: number; contentHash: string } | null
+  asOf: string
+  users: { known: number; waiting: number; ready: number; swept: number; parked: number }
+  events: { read: number; perSecond: number; lag: number; late: number; deadLetters: number }
+  /** Milliseconds from append to acknowledgement over the last minute. */
+  freshnessMs: { p50: number | null; p95: number | null; p99: number | null }
+  sweep: { underWay: boolean; usersSeen: number; usersMarked: number }
+  tokens: TokenCounts | null
+  memoryBytes: number
+}
+
+export interface NewInstruction {
+  id: InstructionId
+  text: string | null
+  lang?: string
+  group?: string
+  status?: 'shadow' | 'active'
+  maxStalenessMs?: number
+  owner?: string
+}
+
+/** @throws {RequestError} in every method, when the caller must act; {UnavailableError} when nobody must yet */
+export interface FreshetService {
+  ingest(records: readonly unknown[]): Promise<IngestResult>
+  nearest(request: NearestRequest): Promise<NearestAnswer>
+  embedTexts(texts: readonly string[]): Promise<EmbedAnswer>
+  user(ref: UserRef, options?: { vectors?: boolean }): Promise<UserAnswer>
+  explain(ref: UserRef): Promise<ExplainAnswer>
+  verify(options: { users?: UserRef[]; sample?: number }): Promise<VerifyResult>
+  forget(ref: UserRef): Promise<ForgetStatus>
+  forgetStatus(ref: UserRef): Promise<ForgetStatus>
+  instructions(): Promise<{
+    instructions: Instruction[]
+    groups: Group[]
+    backfill: { underWay: boolean; waiting: number }
+  }>
+  addInstruction(instruction: NewInstruction): Promise<Instruction>
+  retireInstruction(id: InstructionId): Promise<Instruction>
+  setGroup(group: Group): Promise<Group>
+  parked(options: { limit: number }): Promise<(UserRef & { reason: string; sinceMs: number })[]>
+  /** No user named: all that are parked. @returns how many are tried again */
+  retryParked(refs?: readonly UserRef[]): Promise<number>
+  deadLetters(options: { limit: number; after?: number; reason?: string }): Promise<LetterSummary[]>
+  deadLetter(
+    id: number,
+  ): Promise<
+    LetterSummary & { key: string | null; valueBase64: string | null; headers: Record<string, string> }
+  >
+  /** Puts raw bytes back on their topic. @returns how many */
+  retryDeadLetters(options: { ids?: readonly number[]; reason?: string }): Promise<number>
+  status(): Promise<StatusAnswer>
+  /** Ready: partitions owned, model loaded, vectors reachable. */
+  ready(): Promise<{ ready: boolean; why: string | null }>
+}
