@@ -57,6 +57,10 @@ export function parseQwen2Config(json: string, where: string): Qwen2Config {
   expectAbsentOr(fields, 'use_sliding_window', [false])
   expectAbsentOr(fields, 'tie_word_embeddings', [true])
   expectAbsentOr(fields, 'rope_scaling', [])
+  // Newer libraries name each layer's kind of attention, whether or not a window is in use.
+  if (fields.has('layer_types') && fields.texts('layer_types').some((type) => type !== 'full_attention')) {
+    fields.refuse('layer_types', 'full_attention in every layer')
+  }
   const hiddenSize = fields.integer('hidden_size', SIZE)
   const headCount = fields.integer('num_attention_heads', SIZE)
   const kvHeadCount = fields.integer('num_key_value_heads', { min: 1, max: headCount })

@@ -28,6 +28,11 @@ export interface EncoderTokenizer {
 
 const EOS = '<|endoftext|>'
 const INSTRUCTION_PREFIX = 'Instruction: '
+/**
+ * UTF-16 units of an event text that are looked at. The first 50 pieces lie far before it, unless the words are absurd;
+ * without a limit a text of megabytes would stop everything else for seconds.
+ */
+const EVENT_TEXT_LENGTH_MAX = 100_000
 
 /** Ideographs beyond the basic plane, of the blocks that BERT's normaliser sets apart. */
 const SUPPLEMENTARY_IDEOGRAPHS =
@@ -88,7 +93,7 @@ export function openEncoderTokenizer(path: string, vocabSize: number): EncoderTo
 
   return {
     ids(text, maxTokens) {
-      let plain = withoutLiterals(text, literals)
+      let plain = withoutLiterals(text.slice(0, EVENT_TEXT_LENGTH_MAX), literals)
       // The library sets ideographs apart by UTF-16 unit and so misses these; the reference does not.
       if (setsIdeographsApart) plain = plain.replace(SUPPLEMENTARY_IDEOGRAPHS, ' $& ')
       const pieces = encode(tokenizer, plain).filter((id) => !controlIds.has(id))

@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { ConfigError } from '../../src/errors.ts'
 import { openBundle, readWeight, weightEntry } from '../../src/model/bundle.ts'
 import { manifestJson, parseManifest, specialRow } from '../../src/model/manifest.ts'
+import { parseBertConfig, parseLoraConfig, parseQwen2Config } from '../../src/model/model-configs.ts'
 import { SafetensorsFile } from '../../src/model/safetensors.ts'
 import { writeSafetensors } from '../../src/model/safetensors-writer.ts'
 import { type BundleCopy, copyBundle, GOLDEN } from './golden-bundle.ts'
@@ -198,6 +199,40 @@ test('a manifest that was cut is refused as JSON', async () => {
   assert.equal((await refusal(copy.path)).code, 'bundle-manifest')
 })
 
+test('whatever stands under whichever key, a manifest or configuration is read or refused by name', () => {
+  const documents: [path: string, parse: (json: string, where: string) => unknown][] = [
+    ['manifest.json', parseManifest],
+    ['backbone/config.json', parseQwen2Config],
+    ['encoders/app/config.json', parseBertConfig],
+    ['lora/adapter_config.json', parseLoraConfig],
+  ]
+  const values = fc.oneof(fc.jsonValue(), fc.constantFrom(-1, 1e300, 0.5, '', '__proto__', [null], {}))
+  let refused = 0
+  for (const [path, parse] of documents) {
+    const original = JSON.parse(readFileSync(join(GOLDEN, 'bundle-linear', path), 'utf8')) as object
+    const key = fc.oneof(
+      fc.constantFrom(...Object.keys(original)),
+      fc.constantFrom('__proto__', 'constructor'),
+    )
+    fc.assert(
+      fc.property(key, values, (changed, value) => {
+        const entries = Object.entries(original).filter(([name]) => name !== changed)
+        const fields = [...entries, [changed, value]].map(
+          ([name, one]) => `${JSON.stringify(name)}:${JSON.stringify(one)}`,
+        )
+        try {
+          parse(`{${fields.join()}}`, path)
+        } catch (error) {
+          assert.ok(error instanceof ConfigError && error.code.startsWith('bundle-'), String(error))
+          refused++
+        }
+      }),
+      { seed: 47, numRuns: 300 },
+    )
+  }
+  assert.ok(refused > 300, `only ${refused} of 1,200 were refused`)
+})
+
 test('a manifest is written as it was read', () => {
   for (const name of ['bundle-linear', 'bundle-mlp']) {
     const json = readFileSync(join(GOLDEN, name, 'manifest.json'), 'utf8')
@@ -211,6 +246,7 @@ const configs: [file: string, code: string, at: string, value: unknown][] = [
   ['backbone/config.json', 'bundle-config', 'rope_theta', undefined],
   ['backbone/config.json', 'bundle-config', 'rope_scaling', { type: 'yarn', factor: 4 }],
   ['backbone/config.json', 'bundle-config', 'rope_parameters', { rope_theta: 1e4 }],
+  ['backbone/config.json', 'bundle-config', 'layer_types', ['full_attention', 'sliding_attention']],
   ['backbone/config.json', 'bundle-config', 'use_sliding_window', true],
   ['backbone/config.json', 'bundle-config', 'tie_word_embeddings', false],
   ['backbone/config.json', 'bundle-config', 'num_key_value_heads', 3],

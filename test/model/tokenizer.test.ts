@@ -96,6 +96,16 @@ test('ideographs beyond the basic plane are words of their own, as in the refere
   assert.deepEqual(encoder.ids('𠀀𠀁', 16), [CLS, UNK, UNK, SEP])
 })
 
+test('a text of five megabytes costs no more than its head', () => {
+  const startMs = performance.now()
+  assert.deepEqual(
+    encoder.ids(`paid a coffee ${'again '.repeat(800_000)}`, 16),
+    encoder.ids(`paid a coffee ${'again '.repeat(50)}`, 16),
+  )
+  // 0.1 s was seen, 4 s without the limit: the bound tells them apart on a busy machine, too.
+  assert.ok(performance.now() - startMs < 2_000)
+})
+
 test('a tokenizer that does not belong to the weights is refused by name', () => {
   const codeOf = (code: string) => (error: unknown) => error instanceof ConfigError && error.code === code
   assert.throws(() => openBackboneTokenizer(backbonePath, 702), codeOf('tokenizer-vocabulary'))
