@@ -307,6 +307,12 @@ for (const [name, code, ...edits] of shapes) {
   })
 }
 
+test('an encoder of another width than dEncoder is named', async () => {
+  using copy = copyBundle('bundle-linear')
+  copy.edit('manifest.json', ['dEncoder'], 64)
+  assert.match((await refusal(copy.path)).message, /hidden_size 64 \(dEncoder\) in encoders\/paybill, got 32/)
+})
+
 test('an encoder whose names begin with bert. and which has a pooler opens to the same values', async () => {
   using copy = copyBundle('bundle-linear')
   const location = 'encoders/app/model.safetensors'

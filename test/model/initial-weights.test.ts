@@ -1,7 +1,7 @@
 /** Shows that an untrained model is no constant: users, instructions and single events make visible differences. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -13,9 +13,12 @@ import { openBundle } from '../../src/model/bundle.ts'
 import { type BundleModel, openBundleModel } from '../../src/model/bundle-model.ts'
 import type { UserInput } from '../../src/model/embedding-model.ts'
 import { initBundle } from '../../src/model/init-bundle.ts'
+import { initialModules } from '../../src/model/initial-weights.ts'
+import { parseManifest } from '../../src/model/manifest.ts'
 import { rendererFor } from '../../src/model/renderer.ts'
 import type { TensorRuntime } from '../../src/model/tensor-session.ts'
 import { userInput } from '../../src/model/user-input.ts'
+import { GOLDEN } from './golden-bundle.ts'
 import { ReferenceModel } from './reference-forward.ts'
 
 const USER_COUNT = 30
@@ -60,6 +63,28 @@ function cosine(a: Float32Array, b: Float32Array): number {
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
+
+test('the untrained head is a projection: turning the state round turns the vector round', () => {
+  const json = readFileSync(join(GOLDEN, 'bundle-linear/manifest.json'), 'utf8')
+  const widths = { headHidden: 32, headOut: 16 }
+  const tensors = initialModules(parseManifest(json, 'golden'), widths, { seed: 4, storedAs: 'F32' })
+  const [first, second] = ['head.fc1.weight', 'head.fc2.weight'].map((name) =>
+    tensors.find((one) => one.name === name)!.values(),
+  )
+  const apply = (matrix: Float32Array, x: readonly number[]) =>
+    Array.from({ length: matrix.length / x.length }, (_, row) =>
+      x.reduce((sum, value, i) => sum + value * matrix[row * x.length + i]!, 0),
+    )
+  const head = (state: readonly number[]) =>
+    apply(
+      second!,
+      apply(first!, state).map((value) => Math.max(0, value)),
+    )
+  const state = Array.from({ length: 48 }, (_, i) => Math.sin(i + 1))
+  const turned = head(state.map((value) => -value))
+  for (const [i, value] of head(state).entries())
+    assert.ok(Math.abs(value + turned[i]!) < 1e-6 && Math.abs(value) > 1e-4)
+})
 
 describe('untrained weights of tiny', () => {
   let runtime: TensorRuntime

@@ -70,6 +70,7 @@ test('an event text loses the literals of special tokens, those that removal cre
     'paid a co[SEP]ffee',
     'paid [CL[SEP]S]a coffee',
     '[MA[PAD]SK]paid a coffee[UNK]',
+    '[UN[SEP]K]paid a coffee',
   ]) {
     assert.deepEqual(encoder.ids(text, 16), plain, text)
   }
