@@ -13,7 +13,7 @@ import type { UserState } from './user-state.ts'
 const WRAPPING_VERSION = 1
 
 /** Bytes of one encoded state; the default of `windows.userBytesMax`. 660 events of ordinary length take about 13 KiB. */
-export const STATE_BYTES_MAX = 512 * 1024
+const STATE_BYTES_MAX = 512 * 1024
 
 /** A damaged or hostile length must not allocate more than this: 128 times what a state may take compressed. */
 const INFLATED_BYTES_MAX = 64 * 1024 * 1024

@@ -1,7 +1,7 @@
 /** The durable event log of a standalone freshet: appended in groups, handed on to who listens, read by number. */
 
-import { RequestError, UnavailableError } from '../../errors.ts'
-import type { SourceRecord } from '../../events/source-record.ts'
+import { RecordError, RequestError, UnavailableError } from '../../errors.ts'
+import type { RecordDecoder, SourceRecord } from '../../events/source-record.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
 import { lastRow, rowBytes } from './log-rows.ts'
@@ -276,5 +276,22 @@ export class SqliteEventLog {
     ]
     this.remember(row[0], id)
     return row[0]
+  }
+}
+
+/**
+ * Reads tombstones with the decoder of the data path, so that both see the same ones.
+ *
+ * @returns `tombstoneOf` of the options; a record that can't be decoded is none, and becomes a dead letter when it is read
+ */
+export function tombstoneReader(decoder: RecordDecoder): (record: SourceRecord) => Tombstone | null {
+  return (record) => {
+    try {
+      const said = decoder.decode(record)
+      return said.kind === 'tombstone' ? { tenant: said.tenant, user: said.user, atMs: said.atMs } : null
+    } catch (error) {
+      if (error instanceof RecordError) return null
+      throw error
+    }
   }
 }

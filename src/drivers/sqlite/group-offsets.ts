@@ -13,12 +13,16 @@ export class GroupOffsets {
     this.group = group
   }
 
+  /** Writes what differs: an idle pipeline that commits twice a second must not wake the disk each time. */
   commit(positions: Positions): void {
+    const committed = this.committed()
+    const changed = [...positions].filter(([topic, offset]) => committed.get(topic) !== offset)
+    if (changed.length === 0) return
     this.database.write(() => {
       const save = this.database.prepare(
         'INSERT OR REPLACE INTO group_offsets (group_name, topic, "offset") VALUES (?, ?, ?)',
       )
-      for (const [topic, offset] of positions) save.run(this.group, topic, offset)
+      for (const [topic, offset] of changed) save.run(this.group, topic, offset)
     })
   }
 

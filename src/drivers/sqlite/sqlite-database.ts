@@ -18,6 +18,8 @@ export interface SqliteOptions {
 
 /** How long a statement waits for a lock that another connection holds, milliseconds. */
 const LOCK_WAIT_MS = 5_000
+/** What one large transaction made of the write-ahead log is given back down to this, bytes. */
+const WAL_BYTES_KEPT = 64 * 1024 * 1024
 /** After a full disk somebody must delete something first. */
 const DISK_FULL_RETRY_MS = 10_000
 
@@ -141,6 +143,7 @@ export class SqliteDatabase {
       this.db.exec('PRAGMA journal_mode = WAL')
       // What was acknowledged must survive a power cut, not only a crash of ours.
       this.db.exec('PRAGMA synchronous = FULL')
+      this.db.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`)
     }
     this.db.exec('PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384')
     const version = Number(this.db.prepare('PRAGMA user_version').get()!.user_version)

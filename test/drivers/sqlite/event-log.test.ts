@@ -4,13 +4,15 @@ import {
   type EventLogOptions,
   type NewRecord,
   SqliteEventLog,
+  tombstoneReader,
 } from '../../../src/drivers/sqlite/event-log.ts'
 import { cutLog, logBytes } from '../../../src/drivers/sqlite/log-retention.ts'
 import { MAIN_MIGRATIONS } from '../../../src/drivers/sqlite/migrations.ts'
 import { SqliteControlLog } from '../../../src/drivers/sqlite/sqlite-control-log.ts'
 import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
+import { RecordError, UnavailableError } from '../../../src/errors.ts'
 import type { TenantId, UserId } from '../../../src/events/ids.ts'
-import type { SourceRecord } from '../../../src/events/source-record.ts'
+import type { RecordDecoder, SourceRecord } from '../../../src/events/source-record.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
 
 let nowMs = 1_000
@@ -178,5 +180,28 @@ test('what waits at the close is appended, and nothing after it', async () => {
   await waiting
   await assert.rejects(log.append(recordsOf('t', 'b')), { code: 'log-closed' })
   assert.equal(rowCount(database), 1)
+  database.close()
+})
+
+test('tombstones are read as the data path reads them; what it cannot decode is none', async () => {
+  const decoder: RecordDecoder = {
+    decode: ({ value }) => {
+      const text = Buffer.from(value!).toString()
+      if (text === 'broken') throw new RecordError('record-frame', 'expected a frame')
+      if (text === 'later') throw new UnavailableError('schema-source', 'expected an answer')
+      const of = { tenant: 'default' as TenantId, user: text as UserId }
+      return text === 'ignored'
+        ? { ...of, kind: 'ignored', reason: 'r' }
+        : { ...of, kind: 'tombstone', atMs: 7 }
+    },
+  }
+  const { database, log } = openLog({ tombstoneOf: tombstoneReader(decoder) })
+  await log.append(recordsOf('freshet.tombstones', 'broken', 'ignored', 'u9'))
+  assert.deepEqual(await new SqliteControlLog(database).tombstones(0), [
+    { tenant: 'default', user: 'u9', atMs: 7 },
+  ])
+  // Taken in unread, a tombstone would be missing from the take-over: better refused until it can be read.
+  await assert.rejects(log.append(recordsOf('freshet.tombstones', 'later')), { code: 'schema-source' })
+  assert.equal(log.endOffset(), 3)
   database.close()
 })
