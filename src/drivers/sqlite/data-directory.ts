@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError } from '../../errors.ts'
 import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from './migrations.ts'
-import { SqliteDatabase } from './sqlite-database.ts'
+import { notWritable, SqliteDatabase } from './sqlite-database.ts'
 import { WriterLock } from './writer-lock.ts'
 
 /** A page holds a whole point of one 256-d vector with room; of small pages a point would fill chains of four. */
@@ -45,7 +45,7 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
       `expected a data directory of freshet in ${path}, got none: check dataDir, or start freshet once to make it`,
     )
   // It holds what users did: nobody else on this machine needs to read it.
-  if (!isReadOnly) mkdirSync(path, { recursive: true, mode: 0o700 })
+  if (!isReadOnly) makeDirectory(path)
   const lock = isReadOnly ? undefined : WriterLock.acquire(path, nowMs)
   let main: SqliteDatabase | undefined
   const limits = { isReadOnly, ...(pagesMax === undefined ? {} : { pagesMax }) }
@@ -62,6 +62,14 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
     main?.close()
     lock?.release()
     throw error
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw notWritable(path, cause)
   }
 }
 

@@ -59,6 +59,8 @@ interface Waiting {
 /** Above the largest value that a topic admits, so that what is too large for a topic still becomes a dead letter. */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024
 const TOPIC_LENGTH_MAX = 249
+/** Records that wait for the turn to end; more are written at once. */
+const GROUP_RECORDS_MAX = 10_000
 
 export type LogRow = [
   offset: number,
@@ -76,6 +78,7 @@ export class SqliteEventLog {
   private readonly topicNames = new Map<number, string>()
   private readonly listeners = new Set<(records: readonly SourceRecord[]) => void>()
   private waiting: Waiting[] = []
+  private waitingRecords = 0
   private isClosed = false
 
   constructor(database: SqliteDatabase, options: EventLogOptions) {
@@ -100,6 +103,8 @@ export class SqliteEventLog {
       for (const record of records) this.check(record)
       if (this.waiting.length === 0) setImmediate(() => this.flush())
       this.waiting.push({ records, progress, resolve, reject })
+      this.waitingRecords += records.length
+      if (this.waitingRecords >= GROUP_RECORDS_MAX) this.flush()
     })
   }
 
@@ -174,6 +179,7 @@ export class SqliteEventLog {
   private flush(): void {
     const group = this.waiting
     this.waiting = []
+    this.waitingRecords = 0
     if (group.length === 0) return
     let appended: Appended[]
     try {

@@ -24,7 +24,7 @@ const WAL_BYTES_KEPT = 64 * 1024 * 1024
 const DISK_FULL_RETRY_MS = 10_000
 
 /** Primary result codes, https://www.sqlite.org/rescode.html; extended ones carry them in their low byte. */
-const CODES = {
+export const CODES = {
   permission: 3,
   busy: 5,
   locked: 6,
@@ -164,7 +164,7 @@ export class SqliteDatabase {
 }
 
 /** @returns the error itself when it is ours or nobody's, else the one that says who must act */
-function toFreshetError(cause: unknown, path: string): unknown {
+export function toFreshetError(cause: unknown, path: string): unknown {
   if (cause instanceof FreshetError) return cause
   const { errcode, message } = cause as { errcode?: number; message?: string }
   if (errcode === undefined) return cause
@@ -198,11 +198,7 @@ function toFreshetError(cause: unknown, path: string): unknown {
     case CODES.readOnly:
     case CODES.cannotOpen:
     case CODES.permission:
-      return new ConfigError(
-        'database-not-writable',
-        `expected to open ${path}, got "${message}": check that the directory exists and belongs to this user`,
-        { cause },
-      )
+      return notWritable(path, cause)
     default:
       return new BugError(
         'database-statement',
@@ -212,4 +208,12 @@ function toFreshetError(cause: unknown, path: string): unknown {
         },
       )
   }
+}
+
+export function notWritable(path: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    'database-not-writable',
+    `expected to open ${path} for writing, got "${(cause as Error).message}": check that the directory exists, belongs to this user and has room`,
+    { cause },
+  )
 }

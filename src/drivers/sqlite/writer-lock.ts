@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../errors.ts'
+import { CODES, notWritable, toFreshetError } from './sqlite-database.ts'
 
 /** Two that start at once may both meet the other's half-taken lock: one of them gets it within this time. */
 const CONTENTION_MS = 500
@@ -43,22 +44,30 @@ export class WriterLock {
   /** @throws {ConfigError} `data-directory-locked`, when another writer has it */
   static acquire(directory: string, nowMs: number): WriterLock {
     const infoPath = join(directory, 'lock.json')
+    const path = join(directory, 'lock.db')
     let db: DatabaseSync | undefined
     try {
-      db = new DatabaseSync(join(directory, 'lock.db'), { timeout: CONTENTION_MS })
+      db = new DatabaseSync(path, { timeout: CONTENTION_MS })
       db.exec('BEGIN EXCLUSIVE')
     } catch (cause) {
       db?.close()
+      if (((cause as { errcode?: number }).errcode ?? 0) % 256 !== CODES.busy)
+        throw toFreshetError(cause, path)
       throw new ConfigError(
         'data-directory-locked',
-        `expected ${directory} without a writer, got ${describe(infoPath, cause)}: stop it, ask it through its API, or choose another dataDir`,
+        `expected ${directory} without a writer, got ${describe(infoPath)}: stop it, ask it through its API, or choose another dataDir`,
         { cause },
       )
     }
     const since = new Date(nowMs).toISOString()
     const lock = new WriterLock(db, infoPath, { pid: process.pid, host: hostname(), since, url: null })
     held.add(lock)
-    lock.write()
+    try {
+      lock.write()
+    } catch (cause) {
+      lock.release()
+      throw notWritable(infoPath, cause)
+    }
     return lock
   }
 
@@ -99,8 +108,7 @@ function readInfo(path: string): WriterInfo | null {
   }
 }
 
-function describe(infoPath: string, cause: unknown): string {
-  if (((cause as { errcode?: number }).errcode ?? 0) % 256 !== 5) return `"${(cause as Error).message}"`
+function describe(infoPath: string): string {
   const info = readInfo(infoPath)
   if (info === null) return 'one that has not said who it is'
   const url = info.url === null ? '' : `, serving ${info.url}`

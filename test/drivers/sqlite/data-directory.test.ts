@@ -12,6 +12,7 @@ import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
 import { SqliteDeadLetters } from '../../../src/drivers/sqlite/sqlite-dead-letters.ts'
 import { SqliteStateStore } from '../../../src/drivers/sqlite/sqlite-state-store.ts'
 import { writerInfo } from '../../../src/drivers/sqlite/writer-lock.ts'
+import { ConfigError } from '../../../src/errors.ts'
 import { emptyState } from '../../../src/window/apply.ts'
 import { TENANT, USER } from '../../window/arbitraries.ts'
 import { tempDirectory } from './temp-directory.ts'
@@ -149,6 +150,13 @@ test('a directory that cannot be is refused with its path', () => {
   writeFileSync(file, '')
   assert.throws(
     () => open(join(file, 'below')),
-    (error: Error) => error.message.includes(file),
+    (error: Error) =>
+      error instanceof ConfigError && error.code === 'database-not-writable' && error.message.includes(file),
   )
+})
+
+test('a lock file that is no database is not taken for a lock that somebody holds', () => {
+  const path = tempDirectory()
+  writeFileSync(join(path, 'lock.db'), Buffer.alloc(8_192, 'no database '))
+  assert.throws(() => open(path), { code: 'database-damaged' })
 })
