@@ -32,17 +32,24 @@ import {
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { VectorSlabs } from './vector-slab.ts'
 
+/** Vectors in memory for search; 200,000 of 256 dimensions take 200 MB a name. A guess: five such instructions. */
+const SLAB_BYTES_MAX = 1024 * 1024 * 1024
+
 export class SqliteVectorStore implements VectorStore {
   private readonly database: SqliteDatabase
   private readonly clock: Clock
   private readonly catalogue: Collections
   /** By collection number; filled name by name when first searched, kept in step by every write. */
   private readonly slabs = new Map<number, VectorSlabs>()
+  /** Names in memory, the one searched longest ago first. */
+  private readonly recent = new Set<string>()
+  private readonly slabBytesMax: number
   private dataVersion: number
 
-  constructor(database: SqliteDatabase, clock: Clock) {
+  constructor(database: SqliteDatabase, clock: Clock, slabBytesMax = SLAB_BYTES_MAX) {
     this.database = database
     this.clock = clock
+    this.slabBytesMax = slabBytesMax
     this.catalogue = new Collections(database)
     this.dataVersion = database.dataVersion()
   }
@@ -178,6 +185,9 @@ export class SqliteVectorStore implements VectorStore {
       slabs = new VectorSlabs(collection.spec.dimensions)
       this.slabs.set(collection.number, slabs)
     }
+    const key = `${collection.number} ${name}`
+    this.recent.delete(key)
+    this.recent.add(key)
     if (slabs.has(name)) return slabs
     slabs.add(name)
     try {
@@ -187,7 +197,25 @@ export class SqliteVectorStore implements VectorStore {
       slabs.dropName(name)
       throw error
     }
+    this.keepBound(key)
     return slabs
+  }
+
+  /** Names that were searched longest ago are read again when somebody asks for them. */
+  private keepBound(justLoaded: string): void {
+    const sized = [...this.recent].map((key) => {
+      const at = key.indexOf(' ')
+      const name = key.slice(at + 1) as VectorName
+      const slabs = this.slabs.get(Number(key.slice(0, at)))
+      return { key, name, slabs, size: slabs?.sizeBytes(name) ?? 0 }
+    })
+    let bytes = sized.reduce((sum, { size }) => sum + size, 0)
+    for (const { key, name, slabs, size } of sized) {
+      if (size > 0 && (bytes <= this.slabBytesMax || key === justLoaded)) continue
+      slabs?.dropName(name)
+      this.recent.delete(key)
+      bytes -= size
+    }
   }
 
   private load(slabs: VectorSlabs, collection: Collection, name: VectorName): void {

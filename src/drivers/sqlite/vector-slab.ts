@@ -34,6 +34,11 @@ export class VectorSlabs {
     return this.slabs.has(name)
   }
 
+  /** Bytes that a name's vectors take. */
+  sizeBytes(name: VectorName): number {
+    return this.slabs.get(name)?.data.byteLength ?? 0
+  }
+
   /** Makes room for a name; points get their vectors by `set` or `fill`. */
   add(name: VectorName): void {
     const capacity = Math.max(CAPACITY_MIN, this.ids.length)

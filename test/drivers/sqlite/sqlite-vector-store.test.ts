@@ -7,3 +7,8 @@ vectorStoreContract('sqlite', async (clock) => {
   const database = new SqliteDatabase({ path: ':memory:', migrations: VECTOR_MIGRATIONS })
   return { store: new SqliteVectorStore(database, clock), dispose: async () => database.close() }
 })
+
+vectorStoreContract('sqlite with hardly any memory', async (clock) => {
+  const database = new SqliteDatabase({ path: ':memory:', migrations: VECTOR_MIGRATIONS })
+  return { store: new SqliteVectorStore(database, clock, 1), dispose: async () => database.close() }
+})
