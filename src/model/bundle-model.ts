@@ -26,7 +26,7 @@ export interface BundleModelOptions {
 }
 
 /** States and vectors of one (user, instruction) or text, as golden files hold them. */
-export interface Embedding {
+interface Embedding {
   /** The backbone's final-norm state, float32 [dModel]. */
   state: Float32Array
   /** L2-normalised, float32 [dimensions]. */

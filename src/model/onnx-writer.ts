@@ -1,7 +1,7 @@
 /** Writes ONNX models as protobuf bytes: the few messages of onnx.proto that our graphs need. */
 
 /** A float32, float16, bfloat16, int32 or int64 tensor's element type, by its number in onnx.proto. */
-export const ELEMENT_TYPE = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, f16: 10, bf16: 16 } as const
+const ELEMENT_TYPE = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, f16: 10, bf16: 16 } as const
 export type ElementType = keyof typeof ELEMENT_TYPE
 
 /** A number fixes a dimension; a string names a symbolic one. */

@@ -51,14 +51,13 @@ export function openEventVectorCache(options: EventVectorCacheOptions): OpenedEv
   }
 }
 
-export class SqliteEventVectorCache implements EventVectorCache {
+class SqliteEventVectorCache implements EventVectorCache {
   readonly #options: EventVectorCacheOptions
   #database: SqliteDatabase
   #sizeBytes = 0
   #tick = 0
   #warning: string | null = null
 
-  /** Use openEventVectorCache: it copes with a damaged file. */
   constructor(options: EventVectorCacheOptions) {
     this.#options = options
     this.#database = this.#open()
