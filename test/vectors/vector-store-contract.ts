@@ -3,12 +3,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import type { TenantId, UserId } from '../../src/events/ids.ts'
-import { userKey } from '../../src/events/ids.ts'
 import type { GroupName, InstructionId, VectorName } from '../../src/instructions/instruction.ts'
 import type { ModelId } from '../../src/model/embedding-model.ts'
 import type { Clock } from '../../src/pipeline/clock.ts'
-import { aliasName, collectionName, pointId } from '../../src/vectors/names.ts'
+import { aliasName, collectionName } from '../../src/vectors/names.ts'
 import type {
   CollectionName,
   CollectionSpec,
@@ -17,18 +15,28 @@ import type {
   SearchQuery,
   VectorStore,
 } from '../../src/vectors/vector-store.ts'
+import {
+  A,
+  assertClose,
+  B,
+  bruteForce,
+  cosine,
+  DIMENSIONS,
+  drawnQueries,
+  drawnUsers,
+  idOf,
+  pointOf,
+  stubOf,
+  TOLERANCE,
+  USERS_MAX,
+  unit,
+  vectorOf,
+} from './points.ts'
 
 export interface StoreUnderTest {
   store: VectorStore
   dispose(): Promise<void>
 }
-
-const DIMENSIONS = 6
-const A = 'general@00000000' as VectorName
-const B = 'repay@11111111' as VectorName
-
-/** Cosines are computed in float32 by the stores and in float64 here: 6 products of numbers up to 1. */
-const TOLERANCE = 1e-6
 
 /**
  * @param open makes a store that takes the time of its writes from `clock`; called once, collections have names of
@@ -217,78 +225,37 @@ export function vectorStoreContract(what: string, open: (clock: Clock) => Promis
 
   promise('search finds what comparing every vector finds, filtered, bounded, ties by id', async () => {
     const name = await freshCollection([A, B])
-    const coordinate = fc.integer({ min: -2, max: 2 })
-    const vector = fc
-      .array(coordinate, { minLength: DIMENSIONS, maxLength: DIMENSIONS })
-      .filter((v) => v.some((x) => x !== 0))
-    const user = fc.record({
-      vector,
-      hasB: fc.boolean(),
-      tenant: fc.constantFrom('t1', 't2'),
-      segment: fc.constantFrom(null, 'gold', 'silver'),
-      lastEventAtMs: fc.constantFrom(null, 10, 20, 30),
-    })
-    const filters = fc.record(
-      {
-        tenantId: fc.constantFrom('t1' as TenantId, 't2' as TenantId),
-        segment: fc.constantFrom('gold', 'silver'),
-        lastEventSinceMs: fc.constantFrom(10, 15, 30),
-      },
-      { requiredKeys: [] },
-    )
-    const queries = fc.record({
-      vector,
-      k: fc.constantFrom(1, 3, 100),
-      filter: filters,
-      excluded: fc.boolean(),
-      scoreThreshold: fc.option(fc.constantFrom(-0.4999, 0.0001, 0.30001), { nil: undefined }),
-    })
     let write = 0
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(user, { minLength: 1, maxLength: 30, size: 'max' }),
-        queries,
-        async (users, drawn) => {
-          write++
-          const points = users.map((one, i) =>
-            pointOf(`${i}`, one.hasB ? { [A]: unit(0), [B]: one.vector } : { [A]: one.vector }, one),
-          )
-          const absent = Array.from({ length: 30 - users.length }, (_, i) => stubOf(`${users.length + i}`))
-          await store.upsert(name, { epoch: 1, write }, [
-            ...points,
-            ...absent,
-            ...['t1', 't2'].flatMap(() => []),
-          ])
-          const query: SearchQuery = {
-            vectorName: B,
-            vector: vectorOf(drawn.vector),
-            k: drawn.k,
-            filter: drawn.filter,
-          }
-          if (drawn.excluded) query.exclude = [idOf('0')]
-          if (drawn.scoreThreshold !== undefined) query.scoreThreshold = drawn.scoreThreshold
-          const hits = await store.search(name, query)
-          const expected = bruteForce(points, query)
-          assert.deepEqual(
-            hits.map((hit) => hit.score.toFixed(5)),
-            expected.map((hit) => hit.score.toFixed(5)),
-          )
-          // Which of equals come first is only sure where rounding can't part them.
-          const isSure = expected.every(
-            (hit, i) => i === 0 || Math.abs(hit.score - expected[i - 1]!.score) > TOLERANCE,
-          )
-          if (isSure && expected.length < drawn.k)
-            assert.deepEqual(
-              hits.map((hit) => hit.id),
-              expected.map((hit) => hit.id),
-            )
-          for (const hit of hits) {
-            const point = points.find((one) => one.id === hit.id)!
-            assert.ok(point.kind === 'vectors')
-            assert.deepEqual(hit.payload, point.payload)
-          }
-        },
-      ),
+      fc.asyncProperty(drawnUsers, drawnQueries, async (users, drawn) => {
+        write++
+        const points = users.map((one, i) =>
+          pointOf(`${i}`, one.hasB ? { [A]: unit(0), [B]: one.vector } : { [A]: one.vector }, one),
+        )
+        const absent = Array.from({ length: USERS_MAX - users.length }, (_, i) =>
+          stubOf(`${users.length + i}`),
+        )
+        await store.upsert(name, { epoch: 1, write }, [...points, ...absent])
+        const { k, filter, excluded, scoreThreshold } = drawn
+        const query: SearchQuery = { vectorName: B, vector: vectorOf(drawn.vector), k, filter }
+        if (excluded) query.exclude = [idOf('0')]
+        if (scoreThreshold !== undefined) query.scoreThreshold = scoreThreshold
+        const hits = await store.search(name, query)
+        const expected = bruteForce(points, query)
+        assert.equal(hits.length, expected.length)
+        for (const [i, hit] of hits.entries()) assertClose(hit.score, expected[i]!.score)
+        // Which of equals come first, or come at all, is only sure where rounding can't part them.
+        const isSure = expected.every(
+          (hit, i) => i === 0 || Math.abs(hit.score - expected[i - 1]!.score) > TOLERANCE,
+        )
+        const idsOf = (found: readonly { id: PointId }[]) => found.map((hit) => hit.id)
+        if (isSure && expected.length < k) assert.deepEqual(idsOf(hits), idsOf(expected))
+        for (const hit of hits) {
+          const point = points.find((one) => one.id === hit.id)!
+          assert.ok(point.kind === 'vectors')
+          assert.deepEqual(hit.payload, point.payload)
+        }
+      }),
       { seed: 20261211, numRuns: 60 },
     )
   })
@@ -405,75 +372,4 @@ export function vectorStoreContract(what: string, open: (clock: Clock) => Promis
   async function searchIds(name: CollectionName, query: SearchQuery): Promise<PointId[]> {
     return (await store.search(name, query)).map((hit) => hit.id)
   }
-}
-
-function idOf(user: string): PointId {
-  return pointId(userKey('default' as TenantId, user as UserId))
-}
-
-function stubOf(user: string): Point {
-  return { kind: 'stub', id: idOf(user), userId: user as UserId, tenantId: 'default' as TenantId }
-}
-
-function pointOf(
-  user: string,
-  vectors: Record<string, readonly number[]>,
-  payload: { segment?: string | null; tenant?: string; lastEventAtMs?: number | null } = {},
-): Point {
-  return {
-    kind: 'vectors',
-    id: idOf(user),
-    payload: {
-      userId: user as UserId,
-      tenantId: (payload.tenant ?? 'default') as TenantId,
-      segment: payload.segment ?? null,
-      lastEventAtMs: payload.lastEventAtMs === undefined ? 1_700_000_000_000 : payload.lastEventAtMs,
-      asOfDay: '2026-11-24',
-      inputHash: `hash of ${user}`,
-      model: 'tiny' as ModelId,
-      expiresAtMs: 1_800_000_000_000,
-    },
-    vectors: new Map(Object.entries(vectors).map(([name, values]) => [name as VectorName, vectorOf(values)])),
-  }
-}
-
-function unit(axis: number): number[] {
-  return Array.from({ length: DIMENSIONS }, (_, i) => (i === axis ? 1 : 0))
-}
-
-function vectorOf(values: readonly number[]): Float32Array {
-  return Float32Array.from(values)
-}
-
-function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let [ab, aa, bb] = [0, 0, 0]
-  for (let i = 0; i < a.length; i++) {
-    ab += a[i]! * b[i]!
-    aa += a[i]! * a[i]!
-    bb += b[i]! * b[i]!
-  }
-  return ab / Math.sqrt(aa * bb)
-}
-
-function assertClose(actual: number, expected: number): void {
-  assert.ok(Math.abs(actual - expected) <= TOLERANCE, `expected ${expected}, got ${actual}`)
-}
-
-function bruteForce(points: readonly Point[], query: SearchQuery): { id: PointId; score: number }[] {
-  const { filter = {}, exclude = [], scoreThreshold = -2 } = query
-  return points
-    .flatMap((point) => {
-      const vector = point.kind === 'vectors' ? point.vectors.get(query.vectorName) : undefined
-      if (point.kind !== 'vectors' || vector === undefined || exclude.includes(point.id)) return []
-      const { tenantId, segment, lastEventAtMs } = point.payload
-      if (filter.tenantId !== undefined && filter.tenantId !== tenantId) return []
-      if (filter.segment !== undefined && filter.segment !== segment) return []
-      const { lastEventSinceMs } = filter
-      if (lastEventSinceMs !== undefined && (lastEventAtMs === null || lastEventAtMs < lastEventSinceMs))
-        return []
-      return [{ id: point.id, score: cosine(vector, query.vector) }]
-    })
-    .filter(({ score }) => score >= scoreThreshold)
-    .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
-    .slice(0, query.k)
 }

@@ -1,3 +1,4 @@
+// tidy(mirror): one hazard that all files of the folder must survive together
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DataDirectory, openDataDirectory } from '../../../src/drivers/sqlite/data-directory.ts'

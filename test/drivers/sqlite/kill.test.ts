@@ -1,3 +1,4 @@
+// tidy(mirror): one hazard that all files of the folder must survive together
 import { test } from 'node:test'
 import { killRounds } from './kill-rounds.ts'
 import { tempDirectory } from './temp-directory.ts'
