@@ -9,6 +9,8 @@ export interface ConsumedMessage {
   partition: number
   /** `applied`, `duplicate`, `late`, `dead-letter`, an `ignored` reason, ... */
   outcomes: ReadonlyMap<string, number>
+  /** Of the dead letters among them: how many by the code of their error. */
+  deadLetters: ReadonlyMap<string, number>
 }
 
 /** A micro-batch was acknowledged, or not. */

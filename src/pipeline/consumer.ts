@@ -68,7 +68,8 @@ export class Consumer {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
     }
     if (letters.length > 0) void this.bury(partition, topicIndex, letters)
-    consumed.publish({ topic: first.topic, partition: partition.number, outcomes })
+    const deadLetters = countByReason(letters)
+    consumed.publish({ topic: first.topic, partition: partition.number, outcomes, deadLetters })
   }
 
   private apply(
@@ -166,6 +167,12 @@ export class Consumer {
       }
     }
   }
+}
+
+function countByReason(letters: readonly DeadLetter[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { reason } of letters) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  return counts
 }
 
 function deadLetter(record: SourceRecord, error: RecordError, failedAtMs: number): DeadLetter {

@@ -1,0 +1,129 @@
+/** Alive, ready, degraded: three questions with three answers, so that an outage of a neighbour restarts nobody. */
+
+import type { UnavailableError } from '../errors.ts'
+import { consumed, owner, refreshed, type UnavailableMessage, unavailable } from '../pipeline/channels.ts'
+import type { Clock } from '../pipeline/clock.ts'
+
+/** The beat of the event loop. */
+const BEAT_MS = 1_000
+/** A loop that missed this many seconds is stuck: nothing of ours blocks longer than a second. Guess. */
+const STUCK_MS = 30_000
+/** What was unavailable and was not heard of again for so long counts as back: longer than any pause between two attempts. */
+const FORGIVEN_MS = 60_000
+
+type Neighbour = UnavailableMessage['what']
+
+interface Outage {
+  sinceMs: number
+  lastMs: number
+  error: Error
+}
+
+/** A neighbour's state changed; told once for each change. */
+export type HealthChange =
+  | { kind: 'degraded'; what: Neighbour; error: Error }
+  | { kind: 'recovered'; what: Neighbour; outageMs: number }
+
+export interface HealthOptions {
+  clock: Clock
+  /** Told of each change, at the time of the message or of the beat that notices it. */
+  changed?: (change: HealthChange) => void
+}
+
+export class Health {
+  private readonly clock: Clock
+  private readonly changed: (change: HealthChange) => void
+  private readonly outages = new Map<Neighbour, Outage>()
+  private readonly unsubscribe: (() => void)[]
+  private readonly timer: NodeJS.Timeout
+  private beatMs: number
+  private failure: string | null = null
+  private stageNow = 'idle'
+
+  constructor({ clock, changed }: HealthOptions) {
+    this.clock = clock
+    this.changed = changed ?? (() => {})
+    this.beatMs = clock.nowMs()
+    this.timer = setInterval(() => this.beat(), BEAT_MS)
+    this.timer.unref()
+    this.unsubscribe = [
+      unavailable.subscribe(({ what, error }) => this.down(what, error)),
+      // Whoever answered is back at once; the others are when nobody complains any more.
+      consumed.subscribe(() => this.up('source')),
+      refreshed.subscribe(({ outcome, users, stubs }) => {
+        if (outcome !== 'acknowledged') return
+        this.up('vectors')
+        if (users > stubs) this.up('model')
+      }),
+      owner.subscribe(({ stage }) => {
+        this.stageNow = stage
+      }),
+    ]
+  }
+
+  /** The owner's stage: `idle`, `taking`, `owner`, `fenced`. */
+  get stage(): string {
+    return this.stageNow
+  }
+
+  /** What is down or slow; vectors may be late, nothing is lost. */
+  get degraded(): string[] {
+    this.forgive()
+    return [...this.outages].map(([what, { error }]) => `${what}: ${codeOf(error)}`)
+  }
+
+  /** Said by whoever ran the pipeline, when it ended with an error that only a restart mends. */
+  failed(error: unknown): void {
+    this.failure ??= error instanceof Error ? error.message : String(error)
+  }
+
+  /** Notes that the event loop turns, and who has recovered; called by a timer. */
+  beat(): void {
+    this.beatMs = this.clock.nowMs()
+    this.forgive()
+  }
+
+  /** Not alive: a restart would help. An outage of a neighbour, or a take-over under way, is no reason. */
+  live(): { live: boolean; why: string | null } {
+    if (this.failure !== null) return { live: false, why: `the pipeline has stopped: ${this.failure}` }
+    const lateMs = this.clock.nowMs() - this.beatMs
+    if (lateMs > STUCK_MS) return { live: false, why: `the event loop has not turned for ${lateMs} ms` }
+    return { live: true, why: null }
+  }
+
+  close(): void {
+    clearInterval(this.timer)
+    for (const unsubscribe of this.unsubscribe) unsubscribe()
+  }
+
+  private down(what: Neighbour, error: Error): void {
+    const nowMs = this.clock.nowMs()
+    const outage = this.outages.get(what)
+    if (outage !== undefined) {
+      outage.lastMs = nowMs
+      outage.error = error
+      return
+    }
+    this.outages.set(what, { sinceMs: nowMs, lastMs: nowMs, error })
+    this.changed({ kind: 'degraded', what, error })
+  }
+
+  private up(what: Neighbour): void {
+    const outage = this.outages.get(what)
+    if (outage === undefined) return
+    this.outages.delete(what)
+    this.changed({ kind: 'recovered', what, outageMs: this.clock.nowMs() - outage.sinceMs })
+  }
+
+  private forgive(): void {
+    const nowMs = this.clock.nowMs()
+    for (const [what, { lastMs, error }] of this.outages) {
+      const pauseMs = (error as Partial<UnavailableError>).retryAfterMs ?? 0
+      if (nowMs - lastMs >= Math.max(FORGIVEN_MS, 2 * pauseMs)) this.up(what)
+    }
+  }
+}
+
+function codeOf(error: Error): string {
+  return (error as { code?: string }).code ?? error.message
+}
