@@ -109,7 +109,8 @@ test('a test lies beside its file', () => {
 test('code counts as tested when an import that runs leads to it', () => {
   const files = parseSources({
     'test/a.test.ts': "import '../src/a.ts'\nimport type { C } from '../src/c.ts'",
-    'src/a.ts': "const worker = new URL('./b.ts', import.meta.url)\nexport function a() {}",
+    'src/a.ts':
+      "const worker = new URL(built ? './b.js' : './b.ts', import.meta.url)\nexport function a() {}",
     'src/b.ts': 'export function b() {}',
     'src/c.ts': 'export function c() {}\nexport interface C {}',
     'src/d.ts': 'export interface D {}',

@@ -190,6 +190,8 @@ export function mirror(
   return complain(file, null, 'mirror', `no ${root}/${name}.ts: name the test for its file`)
 }
 
+const PATH_NOT_IMPORTED = /(?<!from )(?<!import )(?<!import\()'(\.{1,2}\/[^'\s]+\.ts)'/g
+
 /** Code that no test loads can break unseen. @returns files with code in `among` that no import leads to from `roots` */
 export function unreached(
   files: readonly SourceFile[],
@@ -203,8 +205,8 @@ export function unreached(
     if (seen.has(file.path)) continue
     seen.add(file.path)
     const run = file.imports.filter(({ typeOnly }) => !typeOnly).map(({ specifier }) => specifier)
-    // A worker or a child process is named by the URL of its file, a mutant's original by its path in src.
-    const urls = [...file.text.matchAll(/new URL\(\s*'([^'\s]+\.ts)'/g)].map((found) => found[1]!)
+    // A worker or a child process is named by its file, a mutant's original by its path in src.
+    const urls = [...file.text.matchAll(PATH_NOT_IMPORTED)].map((found) => found[1]!)
     const loaded = [...file.text.matchAll(/load\('([^'\s]+\.ts)'\)/g)].map((found) => `src/${found[1]}`)
     const near = [...run, ...urls].map((specifier) => specifier && resolveImport(file.path, specifier))
     for (const next of [...near, ...loaded]) if (next && byPath.has(next)) queue.push(byPath.get(next)!)
