@@ -36,6 +36,16 @@ export class Control {
     return this.reading
   }
 
+  /** Runs between two readings: what the next view prepares can't be undone by who knows only this one. */
+  betweenReadings<Result>(work: (view: View) => Promise<Result>): Promise<Result> {
+    const result = this.reading.catch(() => {}).then(() => work(this.view))
+    this.reading = result.then(
+      () => {},
+      () => {},
+    )
+    return result
+  }
+
   private async readOnce(): Promise<void> {
     const before = this.current
     const instructionRecords = await this.log.instructions(before?.instructions.offset ?? -1)

@@ -4,7 +4,7 @@ import { RecordError, RequestError, UnavailableError } from '../../errors.ts'
 import type { RecordDecoder, SourceRecord } from '../../events/source-record.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
-import { lastRow, rowBytes } from './log-rows.ts'
+import { firstOffset, lastRow, rowBytes } from './log-rows.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 /** A record that is to be appended. Its bytes go on to a reader as they are: they must not change afterwards. */
@@ -59,6 +59,8 @@ interface Waiting {
 /** Above the largest value that a topic admits, so that what is too large for a topic still becomes a dead letter. */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024
 const TOPIC_LENGTH_MAX = 249
+/** One reading of `readFrom`: some milliseconds. */
+const READ_FROM_MAX = 1_000
 /** Records that wait for the turn to end; more are written at once. */
 const GROUP_RECORDS_MAX = 10_000
 
@@ -130,6 +132,34 @@ export class SqliteEventLog {
     if (row === undefined) return null
     const [position, records, asOfDay, isDone] = row
     return { import: name, position, records, asOfDay, isDone: isDone === 1 }
+  }
+
+  /** Forgets imports that ended before the given time, milliseconds: their records have left the log as well. */
+  forgetImports(endedBeforeMs: number): void {
+    this.database.write(() => {
+      this.database.prepare('DELETE FROM imports WHERE is_done = 1 AND updated_at_ms < ?').run(endedBeforeMs)
+    })
+  }
+
+  /**
+   * Reads every topic, for whoever looks at what happened.
+   *
+   * @returns records from the offset on, some thousand at most, and where to read on: the same offset at the end
+   */
+  readFrom(offset: number): { records: SourceRecord[]; next: number } {
+    return this.database.read(() => {
+      const sql = `SELECT "offset", topic, append_time_ms, key, value, headers FROM log
+        WHERE "offset" >= ? ORDER BY "offset" LIMIT ?`
+      const rows = this.database.prepare(sql).all(offset, READ_FROM_MAX) as unknown as LogRow[]
+      const records = rows.map((row) => this.toRecord(row))
+      const last = records.at(-1)
+      return { records, next: last === undefined ? offset : last.offset + 1 }
+    })
+  }
+
+  /** The first offset that is kept; 0 while nothing was cut. */
+  firstOffset(): number {
+    return this.database.read(() => firstOffset(this.database)) ?? 0
   }
 
   /** The offset that the next record gets. */

@@ -1,0 +1,140 @@
+/** What has to be done now and then: aliases, the names that readers follow, old texts, stubs and the log. */
+
+import { UnavailableError } from '../errors.ts'
+import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
+import { vectorName } from '../instructions/instruction.ts'
+import type { CollectionInfo, VectorStore } from '../vectors/vector-store.ts'
+import { DAY_MS } from '../window/day.ts'
+import { reconcileAliases } from './aliases.ts'
+import { unavailable } from './channels.ts'
+import type { Clock } from './clock.ts'
+import type { Updater } from './updater.ts'
+import type { UserEntry } from './user-entry.ts'
+import type { Target, View } from './view.ts'
+
+export interface HousekeepingParts {
+  updater: Pick<Updater, 'control' | 'ownership' | 'sweep'>
+  vectors: VectorStore
+  clock: Clock
+  /** Appends to `freshet.instructions`. */
+  appendInstruction: (instruction: Instruction) => Promise<unknown>
+  /** Keeps the source within its bounds, where it is ours. */
+  tidyLog: (nowMs: number) => Promise<void>
+}
+
+/** V5: aliases are compared with the registry this often. */
+const INTERVAL_MS = 60_000
+/** How often it is looked whether a change has been back-filled. */
+const LOOK_MS = 500
+/** V3: a write that was sent before may still land on a younger stub. */
+const STUB_AGE_MS = DAY_MS
+
+export class Housekeeping {
+  private readonly parts: HousekeepingParts
+  private nextMs = Number.NEGATIVE_INFINITY
+  private seen: View | undefined
+  /** Users in a micro-batch when the sweep under `backfilled` ended: what they wait for may still be on its way. */
+  private inFlight: Set<UserEntry> | undefined
+  private backfilled: View | undefined
+
+  constructor(parts: HousekeepingParts) {
+    this.parts = parts
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, updater } = this.parts
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_MS, signal)
+      if (signal.aborted || updater.ownership.stage !== 'owner') continue
+      const before = this.backfilled
+      this.noticeBackfill()
+      const isDue = clock.nowMs() >= this.nextMs
+      if (!isDue && updater.control.view === this.seen && this.backfilled === before) continue
+      try {
+        await this.tick()
+      } catch (error) {
+        if (!(error instanceof UnavailableError)) throw error
+        unavailable.publish({ what: 'vectors', error, attempt: 1 })
+        await clock.sleep(error.retryAfterMs, signal)
+      }
+    }
+  }
+
+  /** Does everything that is due now. */
+  async tick(): Promise<void> {
+    const { updater, vectors, clock, tidyLog } = this.parts
+    if (updater.ownership.stage !== 'owner') return
+    this.noticeBackfill()
+    const nowMs = clock.nowMs()
+    const isDue = nowMs >= this.nextMs
+    await updater.control.betweenReadings(async (view) => {
+      this.seen = view
+      await reconcileAliases(view, vectors)
+      const infos = new Map((await vectors.collections()).map((info) => [info.name, info]))
+      for (const target of view.targets.values()) {
+        const info = infos.get(target.collection)
+        if (target.inUse && info !== undefined) await this.tidyNames(view, target, info)
+        if (isDue && info !== undefined) await vectors.purgeStubs(target.collection, nowMs - STUB_AGE_MS)
+      }
+    })
+    await this.retireTexts(nowMs)
+    if (!isDue) return
+    await tidyLog(nowMs)
+    this.nextMs = nowMs + INTERVAL_MS
+  }
+
+  /** A change counts as back-filled when the sweep after it is done and what was in flight then has landed. */
+  private noticeBackfill(): void {
+    const { control, ownership, sweep } = this.parts.updater
+    const { view } = control
+    if (this.backfilled === view || !sweep.idle) {
+      this.inFlight = undefined
+      return
+    }
+    this.inFlight ??= new Set(
+      [...ownership.partitions.values()].flatMap((partition) =>
+        [...partition.entries.values()].filter((entry) => entry.inFlight.size > 0),
+      ),
+    )
+    for (const entry of this.inFlight) if (entry.inFlight.size === 0) this.inFlight.delete(entry)
+    if (this.inFlight.size === 0) this.backfilled = view
+  }
+
+  /** Moves readers to new texts once these are back-filled, and drops the vectors that nobody reads or writes. */
+  private async tidyNames(view: View, { collection, texts }: Target, info: CollectionInfo): Promise<void> {
+    const { vectors } = this.parts
+    const readers = new Map<InstructionId, VectorName>()
+    for (const [id, wanted] of texts.readerNames) {
+      const current = info.readerNames.get(id)
+      const mustWait = current !== undefined && texts.texts.has(current) && this.backfilled !== view
+      readers.set(id, mustWait ? current : wanted)
+    }
+    if (!sameEntries(readers, info.readerNames)) await vectors.setReaderNames(collection, readers)
+    const kept = new Set([...texts.texts.keys(), ...readers.values()])
+    const dropped = info.vectorNames.filter((name) => !kept.has(name))
+    if (dropped.length > 0) await vectors.dropVectorNames(collection, dropped)
+  }
+
+  /** The text before the last change leaves the group once its time is over and no reader follows it. */
+  private async retireTexts(nowMs: number): Promise<void> {
+    const { updater, vectors, appendInstruction } = this.parts
+    const { instructions } = updater.control.view.instructions
+    const due = [...instructions.values()].filter(
+      ({ previous }) => previous !== null && previous.retireAtMs <= nowMs,
+    )
+    if (due.length === 0) return
+    const read = new Set((await vectors.collections()).flatMap((info) => [...info.readerNames.values()]))
+    let count = 0
+    for (const instruction of due) {
+      const isOwnText = instruction.previous!.text === instruction.text
+      if (!isOwnText && read.has(vectorName(instruction.id, instruction.previous!.text))) continue
+      await appendInstruction({ ...instruction, previous: null })
+      count++
+    }
+    if (count > 0) await updater.control.readToEnd()
+  }
+}
+
+function sameEntries<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
+}
