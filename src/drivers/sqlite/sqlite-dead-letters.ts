@@ -110,16 +110,27 @@ export class SqliteDeadLetters implements DeadLetters {
    * Takes letters, oldest first, and appends their records to the log again, in one transaction: each is in the one or
    * in the other. They keep their append time, by which lateness is judged (S4).
    *
+   * @param convert what a letter becomes; null: it stays
    * @returns how many
    * @throws {UnavailableError} `disk-full` and its like: all stay where they are
    */
-  retry(log: SqliteEventLog, filter: LetterFilter & { id?: number }, limit: number): number {
+  retry(
+    log: SqliteEventLog,
+    filter: LetterFilter & { id?: number },
+    limit: number,
+    convert: (letter: StoredLetter) => NewRecord | null = toRecord,
+  ): number {
     return this.database.write(() => {
-      const rows = this.rows(filter, 0, limit)
       const remove = this.database.prepare('DELETE FROM dead_letters WHERE letter = ?')
-      for (const [id] of rows) remove.run(id)
-      log.appendNow(rows.map(toLetter).map(toRecord))
-      return rows.length
+      const records: NewRecord[] = []
+      for (const letter of this.rows(filter, 0, limit).map(toLetter)) {
+        const record = convert(letter)
+        if (record === null) continue
+        remove.run(letter.id)
+        records.push(record)
+      }
+      log.appendNow(records)
+      return records.length
     })
   }
 
@@ -166,7 +177,8 @@ function whereOf({ reason, topic, id }: LetterFilter & { id?: number }): {
   return { where: ['1', ...given.map(([sql]) => sql)].join(' AND '), values: given.map(([, value]) => value) }
 }
 
-function toRecord({ topic, key, value, headers, appendTimeMs, attempts }: StoredLetter): NewRecord {
+/** The record that a letter was, with how often it has failed. */
+export function toRecord({ topic, key, value, headers, appendTimeMs, attempts }: StoredLetter): NewRecord {
   return { topic, key, value, appendTimeMs, headers: { ...headers, [ATTEMPTS_HEADER]: String(attempts) } }
 }
 

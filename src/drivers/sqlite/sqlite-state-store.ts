@@ -82,6 +82,19 @@ export class SqliteStateStore implements StateStore {
     return rows.map(([tenant, user]) => userKey(tenant as never, user as never))
   }
 
+  /** @returns how many users of the partition have a state here */
+  userCount(partition: number): number {
+    const row = this.database.read(() =>
+      this.database
+        .prepare(
+          `SELECT count(*) FROM (SELECT tenant, user FROM states WHERE partition = ?1
+           UNION SELECT tenant, user FROM spilled_states WHERE partition = ?1)`,
+        )
+        .get(partition),
+    ) as unknown as [number]
+    return row[0]
+  }
+
   /** @throws {UnavailableError} `disk-full` and its like: the caller must keep the state in memory */
   spill(partition: number, state: UserState): void {
     this.spilled.put(partition, userKey(state.tenant, state.user), this.encode(state))

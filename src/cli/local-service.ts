@@ -1,0 +1,206 @@
+/** What freshet answers, in the process that holds the data directory. */
+
+import { FreshetError, RecordError } from '../errors.ts'
+import { userKey } from '../events/ids.ts'
+import type { Group, InstructionId } from '../instructions/instruction.ts'
+import type { Health } from '../observability/health.ts'
+import type { Recent } from '../observability/recent.ts'
+import type {
+  FreshetService,
+  IngestResult,
+  NearestRequest,
+  NewInstruction,
+  StatusAnswer,
+  UserRef,
+} from '../server/service.ts'
+import { dayString } from '../window/day.ts'
+import { LocalInstructions } from './local-instructions.ts'
+import { LocalLetters } from './local-letters.ts'
+import { LocalSearch } from './local-search.ts'
+import { LocalUsers } from './local-users.ts'
+import { LocalVerify } from './local-verify.ts'
+import { ParkedUsers } from './parked-users.ts'
+import type { Standalone, StandaloneParts } from './standalone.ts'
+import { UserLookup } from './user-lookup.ts'
+import { freshetVersion } from './version.ts'
+
+/** Counting users reads an index; nobody needs it more often. */
+const COUNT_AGE_MS = 1_000
+const PARKED_MAX = 100_000
+
+export class LocalService implements FreshetService {
+  private readonly parts: StandaloneParts
+  private readonly standalone: Standalone
+  private readonly recent: Recent
+  private readonly health: Health
+  private readonly lookup: UserLookup
+  private readonly search: LocalSearch
+  private readonly registry: LocalInstructions
+  private readonly users: LocalUsers
+  private readonly checks: LocalVerify
+  private readonly letters: LocalLetters
+  private readonly parkedUsers: ParkedUsers
+  private known = { atMs: Number.NEGATIVE_INFINITY, count: 0 }
+
+  constructor(standalone: Standalone, recent: Recent, health: Health) {
+    const { parts } = standalone
+    this.parts = parts
+    this.standalone = standalone
+    this.recent = recent
+    this.health = health
+    this.lookup = new UserLookup(parts)
+    this.search = new LocalSearch(parts, this.lookup)
+    this.registry = new LocalInstructions(parts)
+    this.users = new LocalUsers(parts, this.lookup)
+    this.checks = new LocalVerify(parts, this.lookup)
+    this.letters = new LocalLetters(parts)
+    this.parkedUsers = new ParkedUsers(this.lookup)
+  }
+
+  async ingest(records: readonly unknown[]): Promise<IngestResult> {
+    const rejected: IngestResult['rejected'] = []
+    const accepted = []
+    for (const [index, given] of records.entries()) {
+      try {
+        const { topic, key, value, headers } = this.parts.encoder.object(given)
+        accepted.push({ topic, key, value, headers })
+      } catch (error) {
+        if (!(error instanceof RecordError)) throw error
+        rejected.push({ index, code: error.code, message: error.message })
+      }
+    }
+    if (accepted.length > 0) await this.parts.log.append(accepted)
+    return { accepted: accepted.length, rejected }
+  }
+
+  nearest(request: NearestRequest) {
+    return this.search.nearest(request)
+  }
+
+  embedTexts(texts: readonly string[]) {
+    return this.search.embedTexts(texts)
+  }
+
+  user(ref: UserRef, options?: { vectors?: boolean }) {
+    return this.users.user(ref, options)
+  }
+
+  explain(ref: UserRef) {
+    return this.users.explain(ref)
+  }
+
+  verify(options: { users?: UserRef[]; sample?: number }) {
+    return this.checks.verify(options)
+  }
+
+  forget(ref: UserRef) {
+    return this.users.forget(ref)
+  }
+
+  forgetStatus(ref: UserRef) {
+    return this.users.forgetStatus(ref)
+  }
+
+  instructions() {
+    return this.registry.list()
+  }
+
+  addInstruction(instruction: NewInstruction) {
+    return this.registry.add(instruction)
+  }
+
+  retireInstruction(id: InstructionId) {
+    return this.registry.retire(id)
+  }
+
+  setGroup(group: Group) {
+    return this.registry.setGroup(group)
+  }
+
+  parked({ limit }: { limit: number }) {
+    return this.parkedUsers.list(limit)
+  }
+
+  async retryParked(refs?: readonly UserRef[]): Promise<number> {
+    const chosen = refs ?? (await this.parkedUsers.list(PARKED_MAX))
+    const { updater } = this.parts
+    return chosen.filter(({ tenant, user }) => updater.retryParked(userKey(tenant, user))).length
+  }
+
+  async deadLetters(options: { limit: number; after?: number; reason?: string }) {
+    return this.letters.list(options)
+  }
+
+  async deadLetter(id: number) {
+    return this.letters.show(id)
+  }
+
+  async retryDeadLetters(options: { ids?: readonly number[]; reason?: string }) {
+    return this.letters.retry(options)
+  }
+
+  async status(): Promise<StatusAnswer> {
+    const { updater, deadLetters, opened } = this.parts
+    const { ownership, scheduler, sweep } = updater
+    const { model } = opened
+    const { events, freshness } = this.recent
+    return {
+      version: freshetVersion(),
+      stage: ownership.stage,
+      epoch: ownership.epoch,
+      degraded: this.health.degraded,
+      model: {
+        id: model.id,
+        provider: model.provider,
+        precision: model.precision,
+        dimensions: model.dimensions,
+        contentHash: model.contentHash,
+      },
+      // Before the first take-over there is no day yet.
+      asOf: ownership.stage === 'owner' ? dayString(ownership.day) : '',
+      users: {
+        known: this.userCount(),
+        waiting: this.standalone.waiting,
+        ready: scheduler.readyCount,
+        swept: scheduler.sweptCount,
+        parked: this.parkedUsers.count,
+      },
+      events: { ...events, deadLetters: deadLetters.count(), lag: await this.standalone.lag() },
+      freshnessMs: freshness,
+      sweep: sweep.progress,
+      tokens: model.counts(),
+      memoryBytes: process.memoryUsage().rss,
+    }
+  }
+
+  async ready(): Promise<{ ready: boolean; why: string | null }> {
+    const { stage } = this.parts.updater.ownership
+    if (stage !== 'owner') return { ready: false, why: `the data directory is not taken over yet (${stage})` }
+    try {
+      await this.parts.vectors.collections()
+    } catch (error) {
+      if (!(error instanceof FreshetError)) throw error
+      return { ready: false, why: `${error.code}: ${error.message}` }
+    }
+    return { ready: true, why: null }
+  }
+
+  /** Users in memory that are not stored yet count as well. */
+  userCount(): number {
+    const { clock, store, updater } = this.parts
+    const nowMs = clock.nowMs()
+    if (nowMs - this.known.atMs >= COUNT_AGE_MS) {
+      const inMemory = updater.ownership.partitions.get(0)?.entries.size ?? 0
+      this.known = { atMs: nowMs, count: Math.max(store.userCount(0), inMemory) }
+    }
+    return this.known.count
+  }
+
+  get parkedCount(): number {
+    return this.parkedUsers.count
+  }
+
+  close(): void {
+    this.parkedUsers.close()
+  }
+}

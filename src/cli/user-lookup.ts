@@ -1,0 +1,82 @@
+/** One user as the running pipeline knows them: state, what is stored, and whether the vectors are behind. */
+
+import { RequestError, UnavailableError } from '../errors.ts'
+import { type UserKey, userKey } from '../events/ids.ts'
+import type { Partition } from '../pipeline/partition.ts'
+import type { Snapshot } from '../pipeline/snapshot.ts'
+import { UserEntry } from '../pipeline/user-entry.ts'
+import type { Target } from '../pipeline/view.ts'
+import type { AnswerHead, UserRef } from '../server/service.ts'
+import { dayString } from '../window/day.ts'
+import type { UserState } from '../window/user-state.ts'
+import type { StandaloneParts } from './standalone.ts'
+
+export interface KnownUser {
+  key: UserKey
+  state: UserState
+  /** Not part of the partition: looking must not keep anybody in memory. */
+  entry: UserEntry
+}
+
+export class UserLookup {
+  private readonly parts: StandaloneParts
+
+  constructor(parts: StandaloneParts) {
+    this.parts = parts
+  }
+
+  /** @throws {UnavailableError} `not-ready`, while the data directory is being taken over */
+  get partition(): Partition {
+    const partition = this.parts.updater.ownership.partitions.get(0)
+    if (partition === undefined)
+      throw new UnavailableError(
+        'not-ready',
+        'expected a freshet that has taken over its data directory, got one that is still at it: try again',
+      )
+    return partition
+  }
+
+  find({ tenant, user }: UserRef): KnownUser | undefined {
+    const { partition } = this
+    const key = userKey(tenant, user)
+    if (!partition.knows(key)) return undefined
+    const inMemory = partition.entries.get(key)
+    // A reading through a copy of its own leaves the order of eviction as it was.
+    const entry = new UserEntry(key, partition)
+    if (inMemory?.state !== undefined) {
+      entry.state = inMemory.state
+      entry.dirty = inMemory.dirty
+    }
+    const state = partition.stateOf(entry)
+    if (inMemory?.state === undefined) partition.grow(entry, -entry.sizeBytes)
+    return { key, state, entry }
+  }
+
+  /** @throws {RequestError} `user-unknown` */
+  known(ref: UserRef): KnownUser {
+    const found = this.find(ref)
+    if (found !== undefined) return found
+    throw new RequestError(
+      'user-unknown',
+      `expected a user of whom there are events, got ${ref.user} of tenant ${ref.tenant}: check the id, or ingest the user's events`,
+      { status: 404 },
+    )
+  }
+
+  snapshot({ entry, state }: KnownUser, target: Target): Snapshot {
+    const { ownership, snapshots } = this.parts.updater
+    return snapshots.of(entry, state, target, ownership.day)
+  }
+
+  /** Whether what is stored is known to be older than what was read. */
+  isStale(known: KnownUser, target: Target): boolean {
+    const acknowledged = known.state.acknowledged.get(target.key)
+    return target.texts.group.paused || acknowledged?.inputHash !== this.snapshot(known, target).inputHash
+  }
+
+  /** @param stale whether the answer as a whole is behind */
+  head(stale: boolean): AnswerHead {
+    const { control, ownership } = this.parts.updater
+    return { model: control.view.models.active, asOf: dayString(ownership.day), stale }
+  }
+}
