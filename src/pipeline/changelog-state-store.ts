@@ -2,24 +2,25 @@
 
 import type { UserKey } from '../events/ids.ts'
 import { userKey } from '../events/ids.ts'
+import { emptyState } from '../window/apply.ts'
 import { joinStates } from '../window/join.ts'
 import type { UserState, WindowCaps } from '../window/user-state.ts'
-import type { Changelog, ChangelogRecord, LocalStates } from './changelog.ts'
+import type { Changelog, ChangelogRecord, LocalState, LocalStates } from './changelog.ts'
 import type { Checkpoint, Restored, StateStore } from './state-store.ts'
 
 export class ChangelogStateStore implements StateStore {
   private readonly changelog: Changelog
-  private readonly local: LocalStates
+  private readonly disk: LocalStates
   private readonly caps: () => WindowCaps
 
-  constructor(changelog: Changelog, local: LocalStates, caps: () => WindowCaps) {
+  constructor(changelog: Changelog, disk: LocalStates, caps: () => WindowCaps) {
     this.changelog = changelog
-    this.local = local
+    this.disk = disk
     this.caps = caps
   }
 
   async restore(partition: number, signal?: AbortSignal): Promise<Restored> {
-    const { changelog, local } = this
+    const { changelog, disk: local } = this
     const topicId = await changelog.topicId()
     const copy = local.position(partition)
     // O6: a copy of another topic is a copy of nothing.
@@ -38,25 +39,25 @@ export class ChangelogStateStore implements StateStore {
         else checkpoints.set(record.epoch, record.checkpoint)
       } else if (position >= from) latest.set(`${record.epoch} ${record.user}`, record)
     }
-    for (const record of latest.values())
-      if (record.kind === 'state') this.copy(partition, record.user, record)
+    for (const record of latest.values()) if (record.kind === 'state') this.copy(partition, record)
     local.advance(partition, { topicId, position: end })
+    for (const user of local.liveUsers(partition)) this.keepEvents(partition, user)
     return { checkpoint: newest([...checkpoints.values()]), highestEpoch }
   }
 
   release(_partition: number): void {}
 
   read(partition: number, key: UserKey): UserState | undefined {
-    return this.local.read(partition, key)?.state
+    return this.local(partition, key)?.state
   }
 
   users(partition: number, after: UserKey | null, limit: number): UserKey[] {
-    return this.local.users(partition, after, limit)
+    return this.disk.users(partition, after, limit)
   }
 
   spill(partition: number, state: UserState): void {
     const key = userKey(state.tenant, state.user)
-    this.local.write(partition, key, state, this.local.read(partition, key)?.epochs ?? [])
+    this.disk.writeLive(partition, key, { state, epochs: this.local(partition, key)?.epochs ?? [] })
   }
 
   async appendStates(partition: number, states: readonly UserState[]): Promise<void> {
@@ -67,9 +68,9 @@ export class ChangelogStateStore implements StateStore {
     const appended = this.changelog.append(partition, records)
     const older: ChangelogRecord[] = []
     for (const { user, epoch, state } of records) {
-      const epochs = this.local.read(partition, user)?.epochs ?? []
+      const epochs = this.local(partition, user)?.epochs ?? []
       for (const old of epochs) if (old < epoch) older.push({ kind: 'state', user, epoch: old, state: null })
-      this.local.write(partition, user, state, [...epochs.filter((old) => old > epoch), epoch])
+      this.disk.writeLive(partition, user, { state, epochs: [...epochs.filter((old) => old > epoch), epoch] })
     }
     await appended
     // O5: older keys go only once the newer is durable; whether they go at once is of no matter, so nobody waits.
@@ -82,24 +83,33 @@ export class ChangelogStateStore implements StateStore {
 
   async close(): Promise<void> {}
 
+  private local(partition: number, user: UserKey): LocalState | undefined {
+    return this.disk.live(partition, user) ?? this.disk.copied(partition, user)
+  }
+
   /** Joins one record into the copy; the changelog knows better than the copy what was written of the same epoch. */
-  private copy(partition: number, user: UserKey, record: ChangelogRecord & { kind: 'state' }): void {
-    const kept = this.local.read(partition, user)
-    if (record.state === null) {
-      if (kept === undefined) return
-      const epochs = kept.epochs.filter((epoch) => epoch !== record.epoch)
-      this.local.write(partition, user, kept.state, epochs)
-      return
-    }
-    const epochs = [...new Set([...(kept?.epochs ?? []), record.epoch])]
-    if (kept === undefined) {
-      this.local.write(partition, user, record.state, epochs)
+  private copy(partition: number, record: ChangelogRecord & { kind: 'state' }): void {
+    const { user, epoch, state } = record
+    const kept = this.disk.copied(partition, user)
+    const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
+    if (state === null) {
+      if (kept !== undefined) this.disk.writeCopy(partition, user, { state: kept.state, epochs: otherEpochs })
       return
     }
     // Of one epoch the later record says what was acknowledged; the join alone could not tell which is later.
-    const earlier =
-      kept.state.epoch === record.epoch ? { ...kept.state, epoch: record.epoch - 0.5 } : kept.state
-    this.local.write(partition, user, joinStates(earlier, record.state, this.caps()), epochs)
+    const earlier = kept?.state.epoch === epoch ? { ...kept.state, epoch: epoch - 0.5 } : kept?.state
+    const joined = earlier === undefined ? state : joinStates(earlier, state, this.caps())
+    this.disk.writeCopy(partition, user, { state: joined, epochs: [...otherEpochs, epoch] })
+  }
+
+  /** O6: a former run's live state adds what happened; what was acknowledged, due or parked the changelog alone knows. */
+  private keepEvents(partition: number, user: UserKey): void {
+    const { state: live } = this.disk.live(partition, user)!
+    const copied = this.disk.copied(partition, user)
+    const known = copied?.state ?? emptyState(live.tenant, live.user)
+    const { acknowledged, dueMs, parked, epoch } = known
+    const joined = { ...joinStates(live, known, this.caps()), acknowledged, dueMs, parked, epoch }
+    this.disk.writeLive(partition, user, { state: joined, epochs: copied?.epochs ?? [] })
   }
 }
 

@@ -34,14 +34,27 @@ export interface CopyPosition {
   position: number
 }
 
-/** A partition's states on local disk: spares reading the changelog from its beginning, and holds what memory can't. */
+/** What the local disk knows of a user, and under which epochs the changelog does. */
+export interface LocalState {
+  state: UserState
+  epochs: readonly number[]
+}
+
+/**
+ * A partition's states on local disk, in two layers. The *copy* is what the changelog said up to a position: it spares
+ * reading. On top lie *live* states, which went on from there: what they say happened may be kept by a later owner on
+ * this disk, what they say was acknowledged may not (O6).
+ */
 export interface LocalStates {
   position(partition: number): CopyPosition | undefined
-  /** Every copied user's state, with the epochs under which the changelog knows the user. */
-  read(partition: number, user: UserKey): { state: UserState; epochs: readonly number[] } | undefined
-  users(partition: number, after: UserKey | null, limit: number): UserKey[]
-  write(partition: number, user: UserKey, state: UserState, epochs: readonly number[]): void
   /** Says that the copy holds everything up to the position. */
   advance(partition: number, position: CopyPosition): void
+  copied(partition: number, user: UserKey): LocalState | undefined
+  writeCopy(partition: number, user: UserKey, local: LocalState): void
+  live(partition: number, user: UserKey): LocalState | undefined
+  liveUsers(partition: number): UserKey[]
+  writeLive(partition: number, user: UserKey, local: LocalState): void
+  /** Users of either layer. */
+  users(partition: number, after: UserKey | null, limit: number): UserKey[]
   clear(partition: number): void
 }

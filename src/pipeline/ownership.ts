@@ -44,7 +44,7 @@ export class Ownership {
   private takeOver: Promise<void> = Promise.resolve()
   private writes = 0
   private acceptedMs = Number.NEGATIVE_INFINITY
-  private dayFloor = Number.NEGATIVE_INFINITY
+  private dayNow = Number.NEGATIVE_INFINITY
 
   constructor(parts: OwnershipParts) {
     this.parts = parts
@@ -56,9 +56,21 @@ export class Ownership {
 
   /** The day as of which windows are read, days since the Unix epoch; it never goes back, whatever the clocks say. */
   get day(): number {
-    const { settings, clock } = this.parts
-    this.dayFloor = Math.max(this.dayFloor, settings.asOfDay ?? dayOf(clock.nowMs()))
-    return this.dayFloor
+    return this.dayNow
+  }
+
+  /** A new day is made durable before anything is read as of it, so that no later owner goes back behind it. */
+  async advanceDay(): Promise<void> {
+    const { store } = this.parts
+    const { epoch } = this
+    const day = this.clockDay()
+    if (this.stageNow !== 'owner' || day <= this.dayNow) return
+    for (const partition of [...this.partitions.values()])
+      await store.appendCheckpoint(partition.number, {
+        ...this.checkpoint(partition.committable(), true),
+        day,
+      })
+    if (this.epoch === epoch && this.stageNow === 'owner') this.dayNow = Math.max(this.dayNow, day)
   }
 
   nowMs(): number {
@@ -128,6 +140,11 @@ export class Ownership {
     return { epoch, positions, confirmed, day: this.day, partitionCount: this.parts.source.partitionCount }
   }
 
+  private clockDay(): number {
+    const { settings, clock } = this.parts
+    return settings.asOfDay ?? dayOf(clock.nowMs())
+  }
+
   private drop(partition: Partition): void {
     partition.owned = false
     this.partitions.delete(partition.number)
@@ -167,6 +184,7 @@ export class Ownership {
       highestEpoch = Math.max(highestEpoch, found.highestEpoch)
     }
 
+    this.dayNow = Math.max(this.dayNow, this.clockDay())
     // One epoch for all partitions held, the kept ones, too; Unix time lifts it above that of any lost changelog (O1).
     const epoch = Math.max(highestEpoch + 1, Math.floor(clock.nowMs() / 1000))
     const held = [...this.partitions.values(), ...restored.values()]
@@ -232,7 +250,7 @@ export class Ownership {
       const key = userKey(tenant, user)
       partition.tombstones.set(key, Math.max(atMs, partition.tombstones.get(key) ?? atMs))
     }
-    if (checkpoint !== null) this.dayFloor = Math.max(this.dayFloor, checkpoint.day)
+    if (checkpoint !== null) this.dayNow = Math.max(this.dayNow, checkpoint.day)
     invariant(highestEpoch >= (checkpoint?.epoch ?? 0), 'expected the highest epoch to cover the checkpoint')
     return { partition, highestEpoch }
   }

@@ -1,9 +1,10 @@
 /** One partition as its owner holds it: users, read positions, and how far its offsets may be committed (O3). */
 
+import { UnavailableError } from '../errors.ts'
 import { splitUserKey, type UserKey } from '../events/ids.ts'
 import { applyTombstone, emptyState } from '../window/apply.ts'
 import { stateBytes } from '../window/state-size.ts'
-import type { TargetKey, UserState, WindowCaps } from '../window/user-state.ts'
+import type { UserState, WindowCaps } from '../window/user-state.ts'
 import type { Positions } from './event-source.ts'
 import { earliest, noOffsets, type Offsets } from './offsets.ts'
 import type { StateStore } from './state-store.ts'
@@ -181,14 +182,20 @@ export class Partition {
       }
       if (entry.inFlight.size > 0) continue
       if (entry.idle && !entry.changed) this.entries.delete(entry.key)
-      else if (entry.state !== undefined) this.store.spill(this.number, entry.state)
+      else if (entry.state !== undefined && !this.spill(entry.state)) return
       entry.state = undefined
       this.measure(entry)
     }
   }
-}
 
-/** A state without due time for a target has Infinity. */
-export function dueMs(state: UserState, key: TargetKey): number {
-  return state.dueMs.get(key) ?? Number.POSITIVE_INFINITY
+  /** @returns false: the disk takes nothing now, and the state stays in memory */
+  private spill(state: UserState): boolean {
+    try {
+      this.store.spill(this.number, state)
+      return true
+    } catch (error) {
+      if (error instanceof UnavailableError) return false
+      throw error
+    }
+  }
 }

@@ -36,6 +36,8 @@ export interface PipelineSettings {
   asOfDay: number | undefined
   /** Slots kept are this many times those of the largest bundle (2 where training examples are built). */
   windowFactor: number
+  /** Slots kept of every modality at least, for a larger model that is to come. */
+  windowSlotsMin: number
 }
 
 export const DEFAULT_PIPELINE_SETTINGS: PipelineSettings = {
@@ -57,4 +59,5 @@ export const DEFAULT_PIPELINE_SETTINGS: PipelineSettings = {
   horizonDays: undefined,
   asOfDay: undefined,
   windowFactor: 1,
+  windowSlotsMin: 0,
 }

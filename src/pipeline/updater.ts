@@ -70,7 +70,7 @@ export class Updater implements SourceListener {
     const control = new Control(controlLog, vectors, snapshots)
     const scheduler = new Scheduler(settings)
     const flusher = new Flusher(store)
-    const caps = () => windowCaps(control.view, snapshots, settings.windowFactor)
+    const caps = () => windowCaps(control.view, parts.models, settings)
     const ownership = new Ownership({ clock, settings, source, store, control, controlLog, caps })
     this.snapshots = snapshots
     this.control = control
@@ -113,8 +113,9 @@ export class Updater implements SourceListener {
   }
 
   /** Checkpoint → commit offsets. */
-  commitOnce(): Promise<void> {
-    return this.committer.commitOnce()
+  async commitOnce(): Promise<void> {
+    await this.ownership.advanceDay()
+    await this.committer.commitOnce()
   }
 
   /** Nothing waits: every record read is acknowledged, every user swept, every state flushed. */

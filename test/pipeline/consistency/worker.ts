@@ -1,0 +1,436 @@
+/** One worker of the consistency model: the real pipeline over fake drivers, whose answers come when the model says. */
+
+import { ConfigError, UnavailableError } from '../../../src/errors.ts'
+import type { UserKey } from '../../../src/events/ids.ts'
+import type { EmbeddingModel, ModelId, UserInput } from '../../../src/model/embedding-model.ts'
+import type { Changelog, ChangelogRecord, LocalStates } from '../../../src/pipeline/changelog.ts'
+import type { Clock } from '../../../src/pipeline/clock.ts'
+import type { EventSource, Positions, SourceListener } from '../../../src/pipeline/event-source.ts'
+import { DEFAULT_PIPELINE_SETTINGS } from '../../../src/pipeline/settings.ts'
+import type { StateStore } from '../../../src/pipeline/state-store.ts'
+import type { Updater } from '../../../src/pipeline/updater.ts'
+import type {
+  CollectionInfo,
+  Point,
+  PointId,
+  StoredPoint,
+  VectorStore,
+} from '../../../src/vectors/vector-store.ts'
+import type { UserState, WindowSnapshot } from '../../../src/window/user-state.ts'
+import type { PipelineModules } from './pipeline-modules.ts'
+import {
+  type Disk,
+  PARTITIONS,
+  type PendingAppend,
+  TOPICS,
+  UNIT_MS,
+  type World,
+  type WorldRecord,
+} from './world.ts'
+
+/** What a window reads like in a vector: the oracle writes the same text without freshet. */
+export function inputText(model: string, input: UserInput): string {
+  const events = Object.entries(input.events).flatMap(([modality, texts]) =>
+    texts!.map((text) => `${modality} ${text}`),
+  )
+  return `${model} ${events.sort().join(',')} ${input.tabular?.[0] ?? ''}`
+}
+
+/** Texts stand in vectors by number, so that a wrong vector can be read. */
+export class Ink {
+  private readonly numbers = new Map<string, number>()
+  readonly texts: string[] = []
+
+  write(text: string): Float32Array {
+    let number = this.numbers.get(text)
+    if (number === undefined) {
+      number = this.texts.push(text) - 1
+      this.numbers.set(text, number)
+    }
+    return Float32Array.of(number)
+  }
+
+  read(vector: Float32Array): string {
+    return this.texts[vector[0]!]!
+  }
+}
+
+export const MODELS: Record<string, { slots: Record<'paybill' | 'search', number>; horizonDays: number }> = {
+  ma: { slots: { paybill: 2, search: 0 }, horizonDays: 3 },
+  mb: { slots: { paybill: 2, search: 2 }, horizonDays: 3 },
+}
+
+export class Worker {
+  readonly id: number
+  readonly diskId: number
+  skewUnits: number
+  alive = true
+  joined = -1
+  failure: unknown
+  readonly updater: Updater
+  readonly appends: PendingAppend[] = []
+  readonly sleeps: (() => void)[] = []
+  readonly embeddings: (() => void)[] = []
+  /** Embeddings wait until the model lets them go. */
+  holdEmbeddings = false
+
+  readonly vectorsPort: VectorStore
+
+  private readonly world: World
+  private readonly ink: Ink
+  private listener: SourceListener | undefined
+  private readonly positions = new Map<number, Map<string, number>>()
+
+  constructor(
+    world: World,
+    modules: PipelineModules,
+    ink: Ink,
+    id: number,
+    diskId: number,
+    skewUnits: number,
+    batch: number,
+  ) {
+    this.world = world
+    this.ink = ink
+    this.id = id
+    this.diskId = diskId
+    this.skewUnits = skewUnits
+    const store: StateStore = new modules.ChangelogStateStore(this.changelog(), this.localStates(), () => ({
+      paybill: 2,
+      search: 2,
+      miniprogram: 0,
+      spm: 0,
+      app: 0,
+    }))
+    this.vectorsPort = this.vectors()
+    const models = new Map(Object.keys(MODELS).map((name) => [name as ModelId, this.model(name)]))
+    this.updater = new modules.Updater({
+      source: this.source(),
+      decoder: { decode: (record) => (record as WorldRecord).says },
+      store,
+      controlLog: {
+        instructions: async (after) => world.instructions.filter(({ offset }) => offset > after),
+        models: async (after) => world.models.filter(({ offset }) => offset > after),
+        tombstones: async (partition) => this.tombstones(partition),
+      },
+      deadLetters: { put: async () => {} },
+      models,
+      render: (target, window) => render(target.model, window),
+      vectors: this.vectorsPort,
+      clock: this.clock(),
+      settings: {
+        ...DEFAULT_PIPELINE_SETTINGS,
+        minEvents: 1,
+        quietMs: 0,
+        maxDelayMs: 0,
+        attemptsMax: 2,
+        windowSlotsMin: 2,
+        batchUsersMax: batch,
+        sendAttemptsMax: 3,
+        sessionTimeoutMs: 20 * UNIT_MS,
+        maxFutureSkewMs: 1_000 * UNIT_MS,
+        memoryBytesMax: batch === 1 ? 1 : 2_000,
+      },
+    })
+    this.updater.ownership.failed = (error) => {
+      this.failure = error
+    }
+    void this.source().start(this.updater)
+    this.listener = this.updater
+  }
+
+  /** The process dies: nothing of it runs any more; what it had sent is still on its way. */
+  die(): void {
+    this.alive = false
+  }
+
+  join(): void {
+    this.joined = this.world.generation
+    this.positions.clear()
+    const partitions = [...Array(PARTITIONS).keys()].filter((p) => this.world.assignment[p] === this.id)
+    for (const partition of this.updater.ownership.partitions.values())
+      if (partitions.includes(partition.number)) {
+        // A partition that is kept is read on from where it was.
+        this.positions.set(partition.number, new Map(TOPICS.map((topic, i) => [topic, partition.read[i]!])))
+      }
+    this.listener!.assigned({ generation: this.world.generation, partitions })
+  }
+
+  /** Hands over the next record of a topic. @returns false: there is none */
+  poll(partition: number, topicIndex: number): boolean {
+    const topic = TOPICS[topicIndex]!
+    const positions = this.positions.get(partition)
+    const from = positions?.get(topic)
+    if (positions === undefined || from === undefined || !this.updater.ownership.partitions.has(partition))
+      return false
+    const record = this.world.logs[topicIndex]![partition]!.find(
+      ({ offset, gone }) => offset >= from && !gone,
+    )
+    if (record === undefined) return false
+    positions.set(topic, record.offset + 1)
+    this.listener!.records([record])
+    return true
+  }
+
+  /** Lets the next record of the append queue land; `twice`: the producer repeats it. */
+  landAppend(twice: boolean): boolean {
+    const append = this.appends[0]
+    const record = append?.records.shift()
+    if (append === undefined || record === undefined) return false
+    this.world.land(append.partition, record)
+    if (twice) this.world.land(append.partition, record)
+    if (append.records.length === 0) {
+      this.appends.shift()
+      if (this.alive) append.done()
+    }
+    return true
+  }
+
+  get idle(): boolean {
+    return (
+      this.updater.idle &&
+      this.appends.length === 0 &&
+      this.sleeps.length === 0 &&
+      this.embeddings.length === 0
+    )
+  }
+
+  private tombstones(partition: number) {
+    const latest = new Map<string, number>()
+    for (const { says } of this.world.logs[3]![partition]!)
+      if (says.kind === 'tombstone') latest.set(says.user, Math.max(says.atMs, latest.get(says.user) ?? 0))
+    return [...latest].map(([user, atMs]) => ({ tenant: 'default' as never, user: user as never, atMs }))
+  }
+
+  private clock(): Clock {
+    return {
+      nowMs: () => (this.world.nowUnits + this.skewUnits) * UNIT_MS,
+      sleep: () => new Promise((resolve) => this.sleeps.push(resolve)),
+    }
+  }
+
+  private source(): EventSource {
+    const { world } = this
+    return {
+      topics: TOPICS,
+      partitionCount: PARTITIONS,
+      start: async () => {},
+      seek: (partition, positions) => {
+        this.positions.set(partition, new Map(positions))
+      },
+      pause: () => {},
+      resume: () => {},
+      commit: async (generation, offsets) => {
+        const isCurrent = generation === world.generation && this.joined === generation
+        // A commit of a former generation is refused, or lands and is reported as what it is: not ours.
+        if (isCurrent || world.flip())
+          for (const [partition, positions] of offsets) world.groupOffsets[partition] = new Map(positions)
+        return isCurrent
+      },
+      committed: async (partition): Promise<Positions> => world.groupOffsets[partition]!,
+      endOffsets: async () => new Map(),
+      stop: async () => {},
+    }
+  }
+
+  private changelog(): Changelog {
+    const { world } = this
+    return {
+      topicId: async () => world.changelogId,
+      read: async (partition, from) => ({
+        records: world.changelog[partition]!.filter(({ position }) => position >= from),
+        end: world.changelogEnd[partition]!,
+      }),
+      append: (partition, records) =>
+        new Promise((resolve) => {
+          this.appends.push({ partition, records: records.map(copyRecord), done: resolve })
+        }),
+    }
+  }
+
+  private localStates(): LocalStates {
+    const disk = (): Disk => this.world.disk(this.diskId)
+    const name = (partition: number, user: UserKey) => `${partition} ${user}`
+    const usersIn = (map: ReadonlyMap<string, unknown>, partition: number) =>
+      [...map.keys()].filter((key) => key.startsWith(`${partition} `)).map((key) => key.slice(2) as UserKey)
+    return {
+      position: (partition) => disk().positions.get(partition),
+      advance: (partition, position) => disk().positions.set(partition, position),
+      copied: (partition, user) => copyLocal(disk().copies.get(name(partition, user))),
+      writeCopy: (partition, user, local) => disk().copies.set(name(partition, user), copyLocal(local)!),
+      live: (partition, user) => copyLocal(disk().lives.get(name(partition, user))),
+      liveUsers: (partition) => usersIn(disk().lives, partition),
+      writeLive: (partition, user, local) => disk().lives.set(name(partition, user), copyLocal(local)!),
+      users: (partition, after, limit) => {
+        const users = new Set([...usersIn(disk().copies, partition), ...usersIn(disk().lives, partition)])
+        return [...users]
+          .filter((user) => after === null || user > after)
+          .sort()
+          .slice(0, limit)
+      },
+      clear: (partition) => {
+        for (const map of [disk().copies, disk().lives])
+          for (const key of [...map.keys()]) if (key.startsWith(`${partition} `)) map.delete(key)
+        disk().positions.delete(partition)
+      },
+    }
+  }
+
+  private vectors(): VectorStore {
+    const { world } = this
+    const read = (name: string) => world.sink.get(name)
+    const unused = async (): Promise<never> => {
+      throw new Error('not part of the model')
+    }
+    return {
+      collections: async () => [] as CollectionInfo[],
+      ensureCollection: async ({ name }) => {
+        if (!world.sink.has(name)) world.sink.set(name, new Map())
+      },
+      ensureVectorNames: async () => {},
+      dropCollection: unused,
+      dropVectorNames: unused,
+      setReaderNames: unused,
+      purgeStubs: unused,
+      search: unused,
+      close: unused,
+      upsert: (name, version, points) => this.request(() => upsert(world, name, version, points)),
+      get: async (name, ids) => {
+        const found = ids.flatMap((id) => {
+          const stored = read(name)?.get(id)
+          return stored === undefined ? [] : [[id, toStored(stored)] as const]
+        })
+        return new Map<PointId, StoredPoint>(found)
+      },
+      alias: async (alias) => (world.alias.get(alias) ?? null) as never,
+      setAlias: (alias, name) =>
+        this.request(() => {
+          world.alias.set(alias, name)
+        }),
+    }
+  }
+
+  /** A request on its way: it lands once, some time or never, and its answer comes, or patience ends before. */
+  private request(effect: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let error: unknown
+      this.world.requests.push({
+        land: () => {
+          try {
+            effect()
+          } catch (thrown) {
+            error = thrown
+          }
+        },
+        reply: () => {
+          if (!this.alive) return
+          if (error === undefined) resolve()
+          else reject(error)
+        },
+        expire: () => {
+          if (this.alive) reject(new UnavailableError('test-time-out', 'no answer', { retryAfterMs: 1 }))
+        },
+        sentUnits: this.world.nowUnits,
+        sender: this,
+        answered: false,
+      })
+    })
+  }
+
+  private model(name: string): EmbeddingModel {
+    const { slots, horizonDays } = MODELS[name]!
+    return {
+      id: name as ModelId,
+      precision: 'fp32',
+      provider: 'cpu',
+      dimensions: 1,
+      rendererVersion: 1,
+      horizonDays,
+      slots: { paybill: slots.paybill, search: slots.search, miniprogram: 0, spm: 0, app: 0 },
+      tabularFeatures: ['f'],
+      contentHash: name,
+      positions: () => 1,
+      embedUsers: async (users, instructions) => {
+        if (this.holdEmbeddings) await new Promise<void>((resolve) => this.embeddings.push(resolve))
+        return users.map((input) => {
+          const text = inputText(name, input)
+          if (!this.world.healed && text.includes('bad')) throw new Error('a bad user')
+          return instructions.map((instruction) => this.ink.write(`${text} ? ${instruction}`))
+        })
+      },
+      embedTexts: async () => [],
+      counts: () => ({}) as never,
+      close: async () => {},
+    }
+  }
+}
+
+function upsert(
+  world: World,
+  name: string,
+  version: { epoch: number; write: number },
+  points: readonly Point[],
+): void {
+  const collection = world.sink.get(name)
+  if (collection === undefined) throw new ConfigError('collection-missing', `no collection ${name}`)
+  for (const point of points) {
+    const old = collection.get(point.id)?.version
+    const isRefused =
+      old !== undefined &&
+      (old.epoch > version.epoch || (old.epoch === version.epoch && old.write > version.write))
+    if (!isRefused) collection.set(point.id, { version, atUnits: world.nowUnits, point })
+  }
+}
+
+function toStored({
+  version,
+  atUnits,
+  point,
+}: {
+  version: { epoch: number; write: number }
+  atUnits: number
+  point: Point
+}) {
+  return { version, writtenAtMs: atUnits * UNIT_MS, point }
+}
+
+function render(model: ModelId, window: WindowSnapshot): UserInput {
+  const events: Record<string, string[]> = {}
+  for (const modality of ['paybill', 'search'] as const)
+    events[modality] = window.events[modality].map((event) => {
+      const text =
+        event.modality === 'paybill'
+          ? event.fields.merchantName
+          : event.modality === 'search'
+            ? event.fields.query
+            : ''
+      return `${event.eventId}@${event.eventTimeMs / UNIT_MS}${text}`
+    })
+  void model
+  return { events, tabular: window.tabular === null ? null : [window.tabular.numeric.f ?? null] }
+}
+
+function copyRecord(record: ChangelogRecord): ChangelogRecord {
+  if (record.kind === 'checkpoint' || record.state === null) return { ...record }
+  return { ...record, state: copyState(record.state) }
+}
+
+function copyLocal(local: { state: UserState; epochs: readonly number[] } | undefined) {
+  return local === undefined ? undefined : { state: copyState(local.state), epochs: [...local.epochs] }
+}
+
+function copyState(state: UserState): UserState {
+  const { windows } = state
+  return {
+    ...state,
+    windows: {
+      paybill: [...windows.paybill],
+      search: [...windows.search],
+      miniprogram: [],
+      spm: [],
+      app: [],
+    },
+    acknowledged: new Map(state.acknowledged),
+    dueMs: new Map(state.dueMs),
+  }
+}

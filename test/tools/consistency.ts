@@ -1,0 +1,34 @@
+/** Runs the consistency model at length, with all rules or with one taken out: `node test/tools/consistency.ts RUNS [RULE] [SEED]`. */
+
+import { writeFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { MUTANTS } from '../pipeline/consistency/mutants.ts'
+import { loadPipeline } from '../pipeline/consistency/pipeline-modules.ts'
+import { runScenario, scenarios } from '../pipeline/consistency/scenario.ts'
+
+const [runs = '1000', rule = '', seed = String(Date.now() & 0x7fffffff), out = ''] = process.argv.slice(2)
+const mutant = MUTANTS.find((known) => known.rule === rule)
+if (rule !== '' && mutant === undefined)
+  throw new Error(`expected one of ${MUTANTS.map((m) => m.rule).join(', ')}, got ${rule}`)
+const modules = await loadPipeline(mutant)
+const startMs = Date.now()
+const result = await fc.check(
+  fc.asyncProperty(scenarios, async (scenario) => {
+    const { wrong } = await runScenario(scenario, modules)
+    if (wrong !== null) throw new Error(wrong)
+  }),
+  { numRuns: Number(runs), seed: Number(seed) },
+)
+const perSecond = Math.round((1_000 * result.numRuns) / (Date.now() - startMs))
+if (!result.failed)
+  console.log(`${rule || 'all rules'}: 0 wrong of ${result.numRuns} (seed ${seed}, ${perSecond}/s)`)
+else {
+  const [scenario] = result.counterexample!
+  const { wrong, trace } = await runScenario(scenario, modules)
+  console.log(`${rule || 'all rules'}: wrong after ${result.numRuns} runs (seed ${seed}): ${wrong}`)
+  console.log(trace.join('\n'))
+  const text = JSON.stringify({ rule, wrong, ...scenario })
+  if (out === '') console.log(text)
+  else writeFileSync(out, `${text}\n`)
+  process.exitCode = 1
+}
