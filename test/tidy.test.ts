@@ -88,10 +88,13 @@ const OWN_TESTS: Record<string, string> = {
   'test/evaluation/world/lives.test.ts': 'what the generated users live through, over all files of the world',
   'test/examples/movielens/real-data.test.ts': 'the published data, from file to events',
   'test/golden': "a reference's saved output",
+  'test/model/architectures.test.ts': 'bundles of every shape against the same reference, in every form',
   'test/model/reference-forward.test.ts': 'a forward pass of our own in float64, held against the bundles',
   'test/pipeline/consistency': 'the rules of docs/consistency.md, over the whole pipeline',
+  'test/pipeline/crash-steps.test.ts': 'a crash before and after every durable step',
   'test/tidy': 'the rules of the house themselves',
   'test/tidy.test.ts': 'the house',
+  'test/tools': 'what the tests themselves are run with',
 }
 
 /** Everything between bytes and vectors; `observability/` turns what it publishes into logs. */
