@@ -10,6 +10,7 @@ import type {
   IngestResult,
   NearestRequest,
   NewInstruction,
+  RawRecord,
   StatusAnswer,
   UserRef,
 } from '../server/service.ts'
@@ -71,6 +72,19 @@ export class LocalService implements FreshetService {
     }
     if (accepted.length > 0) await this.parts.log.append(accepted)
     return { accepted: accepted.length, rejected }
+  }
+
+  async ingestRaw({ topic, key, value }: RawRecord): Promise<IngestResult> {
+    const { clock, decoder, log } = this.parts
+    const record = { topic, key: Buffer.from(key), value }
+    try {
+      decoder.decode({ ...record, partition: 0, offset: 0, appendTimeMs: clock.nowMs() })
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error
+      return { accepted: 0, rejected: [{ index: 0, code: error.code, message: error.message }] }
+    }
+    await log.append([record])
+    return { accepted: 1, rejected: [] }
   }
 
   nearest(request: NearestRequest) {

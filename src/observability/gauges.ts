@@ -18,13 +18,13 @@ export interface TopicLag {
   records: number
 }
 
-/** Each is called at a scrape, on the event loop: answer from memory. */
+/** Each is called at a scrape, on the event loop: answer from memory, or from an index. */
 export interface Gauges {
   model(): { id: string; provider: string; precision: string; contentHash: string } | null
   /** `waiting`: have something to be embedded. */
   users(): { known: number; waiting: number; parked: number }
   epoch(): number
-  lag(): readonly TopicLag[]
+  lag(): readonly TopicLag[] | Promise<readonly TopicLag[]>
   spending(): Spending | null
   /** Milliseconds since the oldest record that is not acknowledged was appended; null: none waits. */
   oldestPendingMs(): number | null

@@ -176,10 +176,11 @@ export class Metrics {
       'consumer_lag',
       'Records in the source that were not read yet.',
       ['topic', 'partition'],
-      (gauge) => {
+      async (gauge) => {
+        const lags = await gauges.lag()
         // Partitions that are no longer owned leave no series behind.
         gauge.reset()
-        for (const { topic, partition, records } of gauges.lag())
+        for (const { topic, partition, records } of lags)
           gauge.set({ topic, partition: String(partition) }, records)
       },
     )
@@ -263,7 +264,7 @@ export class Metrics {
     name: string,
     help: string,
     labelNames: Label[],
-    collect?: (gauge: Gauge<Label>) => void,
+    collect?: (gauge: Gauge<Label>) => void | Promise<void>,
   ): Gauge<Label> {
     const gauge: Gauge<Label> = new Gauge({
       ...this.described(name, help, labelNames),

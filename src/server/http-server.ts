@@ -4,7 +4,7 @@ import rateLimit from '@fastify/rate-limit'
 import swagger from '@fastify/swagger'
 import { fastify } from 'fastify'
 import {
-  jsonSchemaTransform,
+  createJsonSchemaTransform,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
@@ -146,6 +146,9 @@ async function limitRate(app: Api, requestsPerMinuteMax: number): Promise<void> 
 function pathOf(url: string): string {
   return url.split('?')[0]!.slice(0, 200)
 }
+
+/** Raw bytes have no JSON schema. */
+const jsonSchemaTransform = createJsonSchemaTransform({ zodToJsonConfig: { unrepresentable: 'any' } })
 
 async function document(app: Api, version: string): Promise<void> {
   await app.register(swagger, {

@@ -13,6 +13,7 @@ import type {
   NearestAnswer,
   NearestRequest,
   NewInstruction,
+  RawRecord,
   StatusAnswer,
   UserAnswer,
   UserRef,
@@ -52,6 +53,16 @@ export class RemoteService implements FreshetService {
       for (const refused of rejected) result.rejected.push({ ...refused, index: start + refused.index })
     }
     return result
+  }
+
+  async ingestRaw({ topic, key, value }: RawRecord): Promise<IngestResult> {
+    try {
+      return await this.call('POST', '/v1/events', { query: { topic, key }, body: value })
+    } catch (error) {
+      // A single record that is refused is an error over HTTP.
+      if (!(error instanceof RequestError) || error.status !== 400) throw error
+      return { accepted: 0, rejected: [{ index: 0, code: error.code, message: error.message }] }
+    }
   }
 
   nearest({ from, ...request }: NearestRequest): Promise<NearestAnswer> {
@@ -162,7 +173,8 @@ export class RemoteService implements FreshetService {
   private async fetch(url: URL, method: string, body: unknown): Promise<Response> {
     const { adminSecret, timeoutMs = 630_000 } = this.options
     const headers: Record<string, string> = {}
-    if (body !== undefined) headers['content-type'] = 'application/json'
+    const isRaw = body instanceof Uint8Array
+    if (body !== undefined) headers['content-type'] = isRaw ? 'application/octet-stream' : 'application/json'
     if (adminSecret !== null) headers.authorization = `Bearer ${adminSecret}`
     try {
       return await fetch(url, {
@@ -171,7 +183,7 @@ export class RemoteService implements FreshetService {
         // A secret must not follow a redirect to somebody else.
         redirect: 'error',
         signal: AbortSignal.timeout(timeoutMs),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(body === undefined ? {} : { body: isRaw ? new Uint8Array(body) : JSON.stringify(body) }),
       })
     } catch (cause) {
       throw this.unreachable(cause)

@@ -150,8 +150,16 @@ export const embedBody = z
   .strictObject({ texts: z.array(z.string().min(1).max(TEXT_LENGTH_MAX)).min(1).max(TEXTS_MAX) })
   .meta({ examples: [{ texts: ['a quiet hotel near the station'] }] })
 
+/** The bytes of one record: of a body that is no text. */
+const recordBytes = z.custom<Uint8Array>((body) => body instanceof Uint8Array)
+
+export const eventsQuery = z.strictObject({
+  topic: z.exactOptional(z.string().min(1).max(249)).describe('Of the one record whose bytes are the body.'),
+  key: z.exactOptional(userId()).describe('Its key: the user id.'),
+})
+
 export const eventsBody = z
-  .union([z.record(z.string(), z.unknown()), z.array(z.unknown()).max(RECORDS_MAX)])
+  .union([recordBytes, z.record(z.string(), z.unknown()), z.array(z.unknown()).max(RECORDS_MAX)])
   .meta({
     examples: [
       [

@@ -52,6 +52,14 @@ export interface IngestResult {
   rejected: { index: number; code: string; message: string }[]
 }
 
+/** A record as its producer would send it to a broker: bytes in the format of its topic. */
+export interface RawRecord {
+  topic: string
+  /** The user id: what decides the partition. */
+  key: string
+  value: Uint8Array
+}
+
 export interface UserAnswer extends AnswerHead, UserRef {
   instructions: {
     id: InstructionId
@@ -140,6 +148,8 @@ export interface NewInstruction {
 /** @throws {RequestError} in every method, when the caller must act; {UnavailableError} when nobody must yet */
 export interface FreshetService {
   ingest(records: readonly unknown[]): Promise<IngestResult>
+  /** One record in its topic's own bytes; decoded before it is taken, so that what can't be read is refused here. */
+  ingestRaw(record: RawRecord): Promise<IngestResult>
   nearest(request: NearestRequest): Promise<NearestAnswer>
   embedTexts(texts: readonly string[]): Promise<EmbedAnswer>
   user(ref: UserRef, options?: { vectors?: boolean }): Promise<UserAnswer>
