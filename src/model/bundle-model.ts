@@ -145,16 +145,18 @@ class BundleModel implements EmbeddingModel {
     if (users.length === 0 || instructions.length === 0) return users.map(() => [])
     const chunks = this.#instructionChunks(laidOut, instructionIds)
     const events = await this.#parts.encoder.vectors(wantedTexts(laidOut), signal)
-    const results: Embedding[][] = users.map(() => [])
-    for (const chunk of chunks) {
-      for (const group of this.#userGroups(laidOut, chunk, form)) {
-        signal?.throwIfAborted()
-        const members = group.map((index) => laidOut[index]!)
-        const embedded = await this.#parts.passes.users(members, chunk, events, { form, signal, states })
-        for (const [i, index] of group.entries())
-          results[index]!.push(...embedded[i]!.map((one) => this.#embedding(one)))
+    const jobs = chunks.flatMap((chunk) =>
+      this.#userGroups(laidOut, chunk.ids, form).map((group) => ({ group, chunk })),
+    )
+    const results = users.map(() => new Array<Embedding>(instructions.length))
+    await inParallel(jobs, this.#parts.runtime.workers, async ({ group, chunk }) => {
+      signal?.throwIfAborted()
+      const members = group.map((index) => laidOut[index]!)
+      const embedded = await this.#parts.passes.users(members, chunk.ids, events, { form, signal, states })
+      for (const [i, index] of group.entries()) {
+        for (const [j, one] of embedded[i]!.entries()) results[index]![chunk.start + j] = this.#embedding(one)
       }
-    }
+    })
     return results
   }
 
@@ -222,7 +224,12 @@ class BundleModel implements EmbeddingModel {
     for (const ids of instructions)
       this.#checkPositions(prefixMax + ids.length + 1, 'a user under one instruction')
     const limit = this.#parts.positionsMax - prefixMax
-    return groupsWithin(instructions, (ids) => ids.length + 1, limit, INSTRUCTIONS_PER_ROW_MAX)
+    let start = 0
+    return groupsWithin(instructions, (ids) => ids.length + 1, limit, INSTRUCTIONS_PER_ROW_MAX).map((ids) => {
+      const chunk = { ids, start }
+      start += ids.length
+      return chunk
+    })
   }
 
   /** Users of like length together: a run's attention is padded to its longest prefix, everything else to nothing. */
@@ -309,4 +316,25 @@ function groupsWithin<T>(
     total += own
   }
   return groups
+}
+
+/** Runs jobs in their order, at most `limit` at once; after a failure no further one begins, and it ends when all that began have. */
+async function inParallel<T>(
+  jobs: readonly T[],
+  limit: number,
+  run: (job: T) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  const lane = async () => {
+    while (next < jobs.length) {
+      try {
+        await run(jobs[next++]!)
+      } catch (error) {
+        next = jobs.length
+        throw error
+      }
+    }
+  }
+  const lanes = await Promise.allSettled(Array.from({ length: Math.min(limit, jobs.length) }, lane))
+  for (const one of lanes) if (one.status === 'rejected') throw one.reason
 }

@@ -47,6 +47,8 @@ export interface TensorRuntime {
   readonly precision: Precision
   /** The form in which graphs must be written for this runtime. */
   readonly form: GraphForm
+  /** Runs that compute at the same time; more wait. */
+  readonly workers: number
   open(source: SessionSource): Promise<TensorSession>
   close(): Promise<void>
 }

@@ -16,6 +16,7 @@ for (const { name, content } of goldenFiles<EmbedCases>(/^embed-.*\.json$/)) {
     const half: TensorRuntime = {
       provider: 'cpu',
       precision: 'fp16',
+      workers: 1,
       form: { kind: 'fused', compute: 'f16' },
       open: (source) => cpu.open(source),
       close: () => cpu.close(),

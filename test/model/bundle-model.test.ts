@@ -196,6 +196,21 @@ for (const name of ['bundle-linear', 'bundle-mlp'] as const) {
       await fresh.close()
     })
 
+    test('several workers give what one gives, each vector at its place', async () => {
+      const two = await openOnnxRuntime({ threads: 1, workers: 2 })
+      const shared = await modelOf(two, name, { batchTokensMax: 60 })
+      const users = Array.from({ length: 12 }, (_, i): UserInput => {
+        return { events: { app: Array.from({ length: i % 4 }, (_, j) => `page ${i + j}`) }, tabular: null }
+      })
+      const texts = Array.from({ length: 40 }, (_, i) => `Question ${i}?`)
+      const [rows, expected] = [await shared.embedUsers(users, texts), await small.embedUsers(users, texts)]
+      for (const [i, row] of rows.entries()) {
+        for (const [j, vector] of row.entries()) assertNear(vector, expected[i]![j]!, SAME, `user ${i}, ${j}`)
+      }
+      await shared.close()
+      await two.close()
+    })
+
     test('an aborted call ends with its reason, and a call that waited for its texts still gets them', async () => {
       const fresh = await modelOf(runtime, name)
       const one: UserInput = { events: { app: ['App opened: map.'] }, tabular: null }
