@@ -11,13 +11,14 @@ import { parked, refreshed, unavailable } from './channels.ts'
 import type { Clock } from './clock.ts'
 import type { Control } from './control.ts'
 import type { Flusher } from './flusher.ts'
+import { forgetTarget, markEverywhere, moveDue } from './marks.ts'
 import type { Offsets } from './offsets.ts'
 import type { Ownership } from './ownership.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { Snapshot, Snapshots } from './snapshot.ts'
 import type { UserEntry } from './user-entry.ts'
-import type { Target, View } from './view.ts'
+import type { Target } from './view.ts'
 
 /** One user in a micro-batch. */
 interface Request {
@@ -55,6 +56,8 @@ export interface RefresherParts {
 export class Refresher {
   private readonly parts: RefresherParts
   private inFlight = 0
+  /** Micro-batches embedded so far: tells a user who can't be embedded from a model that embeds nobody. */
+  private successes = 0
 
   constructor(parts: RefresherParts) {
     this.parts = parts
@@ -183,6 +186,7 @@ export class Refresher {
       await flusher.run()
       return
     }
+    this.successes++
     const embeddedMs = clock.nowMs()
     const outcome = await this.send(batch, points)
     const nowMs = clock.nowMs()
@@ -284,7 +288,7 @@ export class Refresher {
     const isCurrent =
       target !== undefined &&
       snapshots.of(entry, state, target, ownership.day).inputHash === snapshot.inputHash
-    if (target === undefined) forget(entry, state, batch.target)
+    if (target === undefined) forgetTarget(entry, state, batch.target)
     else if (isCurrent) state.dueMs.delete(key)
     else if (state.dueMs.has(key) || !target.acknowledges) moveDue(state, target, clock.nowMs())
     else scheduler.mark(entry, key)
@@ -322,8 +326,11 @@ export class Refresher {
       entry.inFlight.delete(batch.target.key)
       if (!entry.partition.owned) continue
       entry.partition.giveBack(entry, first)
-      if (entry.alone || batch.requests.length === 1) entry.attempts++
+      // A model that is down for everybody is no fault of this user: then only time is lost.
+      const isOwnFault = !(error instanceof UnavailableError) || entry.successesBefore < this.successes
+      if ((entry.alone || batch.requests.length === 1) && isOwnFault) entry.attempts++
       entry.alone = true
+      entry.successesBefore = this.successes
       if (entry.attempts >= settings.attemptsMax) this.park(entry, reason)
       else this.again(batch, entry, settings.quietMs)
     }
@@ -366,39 +373,3 @@ export class Refresher {
 
 /** Errors that say that the control topics have moved on since the batch was made. */
 const CHANGED_MEANWHILE = new Set(['collection-missing', 'vector-name-unknown'])
-
-/**
- * Gives every target but the acknowledging one a due time: the user changed.
- *
- * @param urgent a tombstone or an un-parking: at once, and in collections kept for roll-back as well (V2)
- */
-export function markEverywhere(
-  entry: UserEntry,
-  state: UserState,
-  view: View,
-  nowMs: number,
-  urgent: boolean,
-  quietMs: number,
-): void {
-  for (const target of view.targets.values()) {
-    if (!target.inUse) forget(entry, state, target)
-    if (target.acknowledges || (!target.inUse && !urgent)) continue
-    const atMs = urgent ? nowMs : nowMs + Math.max(quietMs, target.texts.group.minRefreshMs)
-    const plannedMs = state.dueMs.get(target.key)
-    if (plannedMs === undefined || atMs < plannedMs) state.dueMs.set(target.key, atMs)
-  }
-}
-
-/** What was written to a collection that is not in use is not followed: it is looked at anew when it comes back. */
-function forget(entry: UserEntry, state: UserState, target: Target): void {
-  state.acknowledged.delete(target.key)
-  entry.acknowledgedIn.delete(target.key)
-  if (!target.inUse) return
-  state.dueMs.delete(target.key)
-}
-
-function moveDue(state: UserState, target: Target, nowMs: number): void {
-  const nextMs = nowMs + target.texts.group.minRefreshMs
-  const dueMs = state.dueMs.get(target.key)
-  state.dueMs.set(target.key, dueMs === undefined || dueMs <= nowMs ? nextMs : Math.min(dueMs, nextMs))
-}

@@ -38,6 +38,8 @@ export class UserEntry {
 
   /** Failed attempts to embed the user alone. */
   attempts = 0
+  /** Micro-batches that the owner had embedded when the user's last attempt failed. */
+  successesBefore = Number.POSITIVE_INFINITY
   /** The last micro-batch with this user failed: embed alone, so that one bad user can't hold others back. */
   alone = false
   /** An operator asked to try a parked user again. */
