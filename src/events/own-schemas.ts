@@ -82,6 +82,11 @@ export function ownSchema(name: OwnSchemaName): unknown {
   return schema
 }
 
+/** Unqualified name of the record, e.g. `SearchEvent`. */
+export function ownSchemaName(name: OwnSchemaName): string {
+  return (ownSchema(name) as { name: string }).name
+}
+
 /** @param hex fingerprint bytes as they lie in the frame, 16 hex digits */
 export function ownTypeByFingerprint(hex: string): AvroType | undefined {
   return ownSchemas().byFingerprint.get(hex)

@@ -1,0 +1,249 @@
+/** `freshet ingest`: files of events, or the standard input, into the log; resumable after any crash. */
+
+import { createWriteStream, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Command } from 'commander'
+import type { Settings } from '../config/settings.ts'
+import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
+import { RecordError, RequestError } from '../errors.ts'
+import { createIngestEncoder, type IngestEncoder } from '../events/ingest.ts'
+import { directorySchemas } from '../events/schema-source.ts'
+import { RemoteService } from '../server/remote-service.ts'
+import { dayString } from '../window/day.ts'
+import { type ImportFile, openImportFile } from './import-file.ts'
+import { type FileReport, importDay, importFile } from './importer.ts'
+import { duration, note, print, printJson, startBar } from './output.ts'
+import { day, type GlobalOptions, settingsOf } from './program-options.ts'
+import { isLocked, settle } from './service-access.ts'
+import { openStandalone, type Standalone } from './standalone.ts'
+
+interface IngestOptions extends GlobalOptions {
+  asOf?: number
+  again?: boolean
+  live?: boolean
+  embed: boolean
+  horizon?: string
+  json?: boolean
+}
+
+/** Records of one request to a running freshet. */
+const REQUEST_RECORDS = 1_000
+const COMPLAINTS_MAX = 5
+
+export function addIngestCommand(program: Command): void {
+  program
+    .command('ingest')
+    .description('read events from files of JSON lines or Avro containers; - is the standard input')
+    .argument('<files...>', 'files, read in this order')
+    .option(
+      '--as-of <day>',
+      'YYYY-MM-DD as which the whole import is read (default: of its latest event)',
+      day,
+    )
+    .option('--live', 'embed while reading, as a stream would be; default: once, at the end')
+    .option('--no-embed', 'read only; the next run embeds')
+    .option('--again', 'read files again that were read to their end')
+    .option('--horizon <days>', 'none, bundle, or days (windows.horizonDays)')
+    .option('--json', 'report as JSON')
+    .addHelpText(
+      'after',
+      `
+After a crash the same command goes on where it was. Lines that are no records go to the dead letters with their bytes
+(freshet dlq list), and the rest goes on. Where a freshet runs on the data directory, records go to it over HTTP.
+
+Examples:
+  freshet ingest events.jsonl
+  freshet ingest --horizon none ratings.jsonl
+  zcat events.jsonl.gz | freshet ingest -
+  freshet ingest --live january.avro february.avro`,
+    )
+    .action(async (files: string[], _options: unknown, command: Command) =>
+      ingest(files, command.optsWithGlobals()),
+    )
+}
+
+async function ingest(paths: readonly string[], options: IngestOptions): Promise<void> {
+  const { settings } = settingsOf(options, horizonFlag(options.horizon))
+  let standalone: Standalone
+  try {
+    standalone = await openStandalone(settings)
+  } catch (error) {
+    const url = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
+    if (url == null) throw error
+    await ingestRemotely(url, settings, paths, options)
+    return
+  }
+  try {
+    await ingestHere(standalone, paths, options)
+  } finally {
+    await standalone.close()
+  }
+}
+
+/** For a bar over all files, bytes that were read before the one under way count as well. */
+async function ingestHere(
+  standalone: Standalone,
+  paths: readonly string[],
+  options: IngestOptions,
+): Promise<void> {
+  const { settings, pipelineSettings, updater } = standalone.parts
+  const spool = new Spool(settings.dataDir)
+  try {
+    const files: ImportFile[] = []
+    for (const path of paths)
+      files.push(await openImportFile(path === '-' ? await spool.fill() : path, settings.events.topics))
+    const asOfDay = await importDay(standalone, files, options.asOf)
+    pipelineSettings.asOfDay = asOfDay
+    updater.refreshing = options.live === true
+    await standalone.start()
+    const reports = await readFiles(standalone, files, asOfDay, options)
+    await standalone.caughtUp()
+    if (options.embed) await settle('embedding', standalone)
+    report(reports, asOfDay, options)
+  } finally {
+    spool.remove()
+  }
+}
+
+async function readFiles(
+  standalone: Standalone,
+  files: readonly ImportFile[],
+  asOfDay: number,
+  { again = false, live = false }: IngestOptions,
+): Promise<FileReport[]> {
+  const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const startMs = Date.now()
+  const bar = startBar('reading', total)
+  const reports: FileReport[] = []
+  let bytesBefore = 0
+  let recordsBefore = 0
+  for (const file of files) {
+    const found = await importFile(standalone, file, {
+      asOfDay,
+      again,
+      live,
+      report: (_file, fileBytes, records) =>
+        bar.at(
+          bytesBefore + fileBytes,
+          pace(recordsBefore + records, bytesBefore + fileBytes, total, startMs),
+        ),
+    })
+    bytesBefore += file.sizeBytes
+    recordsBefore += found.records
+    reports.push(found)
+  }
+  bar.end(`${recordsBefore} records in ${duration(Date.now() - startMs)}`)
+  return reports
+}
+
+function pace(records: number, bytes: number, total: number, startMs: number): string {
+  const elapsedMs = Math.max(1, Date.now() - startMs)
+  const leftMs = bytes === 0 ? 0 : (elapsedMs * (total - bytes)) / bytes
+  return `${records} records, ${Math.round((records * 1_000) / elapsedMs)}/s, ${duration(leftMs)} left`
+}
+
+function report(reports: readonly FileReport[], asOfDay: number, { json }: IngestOptions): void {
+  if (json === true) {
+    printJson({ asOf: dayString(asOfDay), files: reports })
+    return
+  }
+  for (const { file, records, deadLetters, resumedAt } of reports) {
+    if (resumedAt === null)
+      print(`${file}: read to its end before (${records} records); --again reads it again`)
+    else {
+      const resumed = resumedAt === 0 ? '' : `, went on at line ${resumedAt + 1}`
+      const bad = deadLetters === 0 ? '' : `, ${deadLetters} to the dead letters (freshet dlq list)`
+      print(`${file}: ${records} records as of ${dayString(asOfDay)}${resumed}${bad}`)
+    }
+  }
+}
+
+/** What a running freshet gets counts as of now: it has its own clock, and events older than the horizon are late. */
+async function ingestRemotely(
+  url: string,
+  settings: Settings,
+  paths: readonly string[],
+  options: IngestOptions,
+): Promise<void> {
+  if (options.asOf !== undefined)
+    throw new RequestError(
+      'import-remote-day',
+      `expected no --as-of while a freshet runs on the data directory (${url}), got one: stop it first, or leave the day to its clock`,
+    )
+  note(`a freshet runs on ${settings.dataDir}: records go to ${url}, as of now`)
+  const service = new RemoteService({ url, adminSecret: settings.server.adminSecret })
+  const { topics, schemas } = settings.events
+  const encoder = createIngestEncoder({ topics, schemas: directorySchemas(schemas.directory, schemas.ids) })
+  const spool = new Spool(settings.dataDir)
+  const sums = { accepted: 0, rejected: 0 }
+  try {
+    for (const path of paths) {
+      const file = await openImportFile(path === '-' ? await spool.fill() : path, topics)
+      let batch: unknown[] = []
+      const send = async () => {
+        const { accepted, rejected } = await service.ingest(batch)
+        batch = []
+        sums.accepted += accepted
+        for (const { code, message } of rejected) complain(sums, file.path, `${code}: ${message}`)
+      }
+      for await (const item of file.items()) {
+        const bad = whyBad(item.encode, encoder)
+        if (bad === null) batch.push(JSON.parse(Buffer.from(item.raw).toString('utf8')))
+        else complain(sums, `${file.path}:${item.index + 1}`, bad)
+        if (batch.length >= REQUEST_RECORDS) await send()
+      }
+      if (batch.length > 0) await send()
+    }
+  } finally {
+    spool.remove()
+  }
+  if (options.json === true) printJson({ url, ...sums })
+  else print(`${sums.accepted} records accepted, ${sums.rejected} rejected`)
+}
+
+function whyBad(encode: (encoder: IngestEncoder) => unknown, encoder: IngestEncoder): string | null {
+  try {
+    encode(encoder)
+    return null
+  } catch (error) {
+    if (error instanceof RecordError) return `${error.code}: ${error.message}`
+    throw error
+  }
+}
+
+function complain(sums: { rejected: number }, where: string, why: string): void {
+  if (sums.rejected++ < COMPLAINTS_MAX) note(`rejected ${where}: ${why}`)
+}
+
+function horizonFlag(horizon: string | undefined): Record<string, unknown> {
+  if (horizon === undefined) return {}
+  const days = Number(horizon)
+  return { 'windows.horizonDays': Number.isNaN(days) ? horizon : days }
+}
+
+/** The standard input as a file, since an import is read twice: first for its day. */
+class Spool {
+  private readonly directory: string
+  private path: string | undefined
+
+  constructor(dataDirectory: string) {
+    this.directory = join(dataDirectory, 'spool')
+  }
+
+  async fill(): Promise<string> {
+    if (this.path !== undefined)
+      throw new RequestError(
+        'import-stdin-twice',
+        'expected - once among the files, got it twice: name it once',
+      )
+    mkdirSync(this.directory, { recursive: true })
+    this.path = join(this.directory, `stdin-${process.pid}.jsonl`)
+    await pipeline(process.stdin, createWriteStream(this.path))
+    return this.path
+  }
+
+  remove(): void {
+    if (this.path !== undefined) rmSync(this.path, { force: true })
+  }
+}

@@ -1,0 +1,47 @@
+/** The command line: every verb, its help, and what the process answers with. */
+
+import { Command, CommanderError } from 'commander'
+import { addAdminCommands } from './admin-commands.ts'
+import { addIngestCommand } from './ingest-command.ts'
+import { EXIT, reportError } from './output.ts'
+import { addGlobalOptions, type GlobalOptions } from './program-options.ts'
+import { addQueryCommands } from './query-commands.ts'
+import { addRunCommand } from './run-command.ts'
+import { freshetVersion } from './version.ts'
+
+export function createProgram(): Command {
+  const program = new Command('freshet')
+    .description('Keeps instruction-aware user embeddings fresh: events in, fresh vectors out.')
+    .version(freshetVersion(), '-V, --version')
+    .exitOverride()
+    .showHelpAfterError('(--help says more)')
+  addGlobalOptions(program)
+  addRunCommand(program)
+  addIngestCommand(program)
+  addQueryCommands(program)
+  addAdminCommands(program)
+  program.addHelpText(
+    'after',
+    `
+Exit codes: 0 done, 2 a mistake in usage or configuration, 3 something needed is unreachable, 4 a check failed.
+
+First steps:
+  freshet start                          a world to watch, and nothing to set up
+  freshet ingest events.jsonl            your events
+  freshet nearest <user>                 who is like whom`,
+  )
+  return program
+}
+
+/** Runs one command line. @returns the exit code */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  const program = createProgram()
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return Number(process.exitCode ?? EXIT.ok)
+  } catch (error) {
+    // Commander has said everything already; help and version are no mistakes.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    return reportError(error, program.opts<GlobalOptions>().debug === true)
+  }
+}

@@ -1,0 +1,107 @@
+/** A running freshet that answers: the pipeline, who watches it, and the API over it. */
+
+import type { Settings } from '../config/settings.ts'
+import type { Gauges } from '../observability/gauges.ts'
+import { Health } from '../observability/health.ts'
+import { Logs } from '../observability/logs.ts'
+import { Metrics } from '../observability/metrics.ts'
+import { Recent } from '../observability/recent.ts'
+import { createServer, type FreshetServer } from '../server/http-server.ts'
+import { LocalService } from './local-service.ts'
+import type { Standalone } from './standalone.ts'
+import { freshetVersion } from './version.ts'
+
+export interface Observers {
+  recent: Recent
+  health: Health
+  logs: Logs
+}
+
+/** Watches from before the first record on. @param quiet no log lines: somebody draws on the terminal */
+export function observe(settings: Settings['log'], standalone: Standalone, quiet: boolean): Observers {
+  const { clock } = standalone.parts
+  const isTerminal = process.stderr.isTTY === true
+  const logs = new Logs({
+    level: quiet ? 'silent' : settings.level,
+    userIds: settings.userIds,
+    pretty: settings.pretty === 'auto' ? isTerminal : settings.pretty,
+    coloured: isTerminal && process.env.NO_COLOR === undefined,
+    destination: process.stderr,
+    clock,
+  })
+  const health = new Health({ clock, changed: (change) => logs.healthChanged(change) })
+  return { recent: new Recent(clock), health, logs }
+}
+
+export interface Serving extends Observers {
+  service: LocalService
+  url: string
+  /** Takes no more requests and stops watching; the pipeline is the caller's. */
+  close(): Promise<void>
+}
+
+/** Serves the API of a standalone freshet that has taken over, and says in the lock where. */
+export async function serve(standalone: Standalone, observers: Observers): Promise<Serving> {
+  const { settings, directory } = standalone.parts
+  const { recent, health, logs } = observers
+  const service = new LocalService(standalone, recent, health)
+  const metrics = new Metrics({ version: freshetVersion(), gauges: gaugesOf(standalone, service) })
+  let server: FreshetServer | undefined
+  const close = async () => {
+    await server?.close()
+    metrics.close()
+    service.close()
+    closeObservers(observers)
+  }
+  try {
+    const { host, port, adminSecret, bodyBytesMax, requestsPerMinuteMax } = settings.server
+    server = await createServer(service, {
+      host,
+      port,
+      adminSecret,
+      bodyBytesMax,
+      requestsPerMinuteMax,
+      version: freshetVersion(),
+      health,
+      metrics,
+      failed: (error, route) => logs.error('server', `no answer to ${route}`, error),
+    })
+    const url = await server.listen()
+    directory.announce(url)
+    return { service, url, ...observers, recent, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+export function closeObservers({ recent, health, logs }: Observers): void {
+  recent.close()
+  health.close()
+  logs.close()
+}
+
+function gaugesOf(standalone: Standalone, service: LocalService): Gauges {
+  const { opened, source, updater, log, clock } = standalone.parts
+  return {
+    model: () => opened.model,
+    users: () => ({ known: service.userCount(), waiting: standalone.waiting, parked: service.parkedCount }),
+    epoch: () => updater.ownership.epoch,
+    lag: () => {
+      const partition = updater.ownership.partitions.get(0)
+      if (partition === undefined) return []
+      return source.topics.map((topic, i) => ({
+        topic,
+        partition: 0,
+        records: Math.max(0, log.topicEnd(topic) - partition.read[i]!),
+      }))
+    },
+    spending: () => opened.model.counts(),
+    oldestPendingMs: () => {
+      let oldestMs = Number.POSITIVE_INFINITY
+      for (const partition of updater.ownership.partitions.values())
+        for (const entry of partition.held) oldestMs = Math.min(oldestMs, entry.oldestAppendMs)
+      return oldestMs === Number.POSITIVE_INFINITY ? null : Math.max(0, clock.nowMs() - oldestMs)
+    },
+  }
+}

@@ -1,0 +1,76 @@
+/** Gives a verb its answers: over HTTP where a process holds the data directory, else by opening it here. */
+
+import type { Settings } from '../config/settings.ts'
+import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
+import { ConfigError } from '../errors.ts'
+import { Health } from '../observability/health.ts'
+import { Recent } from '../observability/recent.ts'
+import { systemClock } from '../pipeline/clock.ts'
+import { RemoteService } from '../server/remote-service.ts'
+import type { FreshetService } from '../server/service.ts'
+import { LocalService } from './local-service.ts'
+import { startBar } from './output.ts'
+import { openStandalone, type Standalone } from './standalone.ts'
+
+export interface Access {
+  service: FreshetService
+  /** null: another process has it, and does by itself what follows from a change. */
+  standalone: Standalone | null
+}
+
+/**
+ * Runs a verb against the data directory of the settings.
+ *
+ * @throws {ConfigError} `data-directory-locked`, when its writer doesn't answer over HTTP
+ */
+export async function withService<Result>(
+  settings: Settings,
+  use: (access: Access) => Promise<Result>,
+): Promise<Result> {
+  let standalone: Standalone
+  try {
+    standalone = await openStandalone(settings)
+  } catch (error) {
+    const url = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
+    if (url == null) throw error
+    return use({
+      service: new RemoteService({ url, adminSecret: settings.server.adminSecret }),
+      standalone: null,
+    })
+  }
+  try {
+    const recent = new Recent(systemClock)
+    const health = new Health({ clock: systemClock })
+    const service = new LocalService(standalone, recent, health)
+    try {
+      // Nothing is embedded behind the back of somebody who only asks.
+      standalone.parts.updater.refreshing = false
+      await standalone.start()
+      await standalone.caughtUp()
+      return await use({ service, standalone })
+    } finally {
+      service.close()
+      recent.close()
+      health.close()
+    }
+  } finally {
+    await standalone.close()
+  }
+}
+
+export function isLocked(error: unknown): boolean {
+  return error instanceof ConfigError && error.code === 'data-directory-locked'
+}
+
+/** After a change: embeds until nothing is left to do, with a bar. */
+export async function settle(title: string, standalone: Standalone): Promise<void> {
+  let most = 1
+  let bar: ReturnType<typeof startBar> | undefined
+  const startMs = Date.now()
+  await standalone.untilIdle((waiting) => {
+    if (waiting > most) most = waiting
+    bar ??= startBar(title, most)
+    bar.at(most - waiting, `${waiting} users wait`)
+  })
+  bar?.end(`done in ${((Date.now() - startMs) / 1000).toFixed(1)} s`)
+}
