@@ -4,15 +4,23 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openOnnxRuntime } from '../src/drivers/onnx/onnx-runtime.ts'
-import { openBundle } from '../src/model/bundle.ts'
+import { type Bundle, openBundle } from '../src/model/bundle.ts'
 import { type BundleModel, openBundleModel } from '../src/model/bundle-model.ts'
-import type { UserInput } from '../src/model/embedding-model.ts'
+import type { PassForm, UserInput } from '../src/model/embedding-model.ts'
 import { initBundle } from '../src/model/init-bundle.ts'
 import { OnnxGraph } from '../src/model/onnx-graph.ts'
 import type { TensorRuntime } from '../src/model/tensor-session.ts'
 import { conditions } from './conditions.ts'
 import { usefulFlops } from './embed-flops.ts'
-import { interleaved, measurement, ratio, writeResult } from './result.ts'
+import {
+  type BenchResult,
+  interleaved,
+  type Measurement,
+  measurement,
+  type Ratio,
+  ratio,
+  writeResult,
+} from './result.ts'
 
 const REPETITIONS = 15
 const PREFIX_POSITIONS = 200
@@ -92,131 +100,138 @@ async function openPeak(runtime: TensorRuntime, directory: string) {
   }
 }
 
-const mebibytes = () => process.memoryUsage().rss / 2 ** 20
+async function measure(model: BundleModel, peak: () => Promise<number>) {
+  const user = userOf(model)
+  const instructions = instructionsOf(model, 32)
+  const eight = instructions.slice(0, 8)
+  const embed = (texts: readonly string[], form: PassForm) => () =>
+    cpuMs(() => model.embedUsers([user], texts, { form }))
+  const wallMs = (texts: readonly string[]) => async () => {
+    const start = performance.now()
+    await model.embedUsers([user], texts)
+    return performance.now() - start
+  }
+  const passes = async () => {
+    for (const text of eight) await model.embedUsers([user], [text], { form: 'separate' })
+  }
+  const variants = {
+    packed1: embed(instructions.slice(0, 1), 'packed'),
+    packed8: embed(eight, 'packed'),
+    packed32: embed(instructions, 'packed'),
+    suffix8: embed(eight, 'prefix-suffix'),
+    passes8: () => cpuMs(passes),
+    batch8: embed(eight, 'separate'),
+    wall1: wallMs(instructions.slice(0, 1)),
+    wall8: wallMs(eight),
+    wall32: wallMs(instructions),
+    peak,
+  }
+  return await interleaved(variants, REPETITIONS)
+}
 
-async function main(): Promise<void> {
+type Samples = Awaited<ReturnType<typeof measure>>
+
+function settingsOf({ backbone, lora }: Bundle): BenchResult['settings'] {
+  const { config } = backbone
+  return {
+    model: 'small',
+    hiddenSize: config.hiddenSize,
+    layers: config.layerCount,
+    heads: config.headCount,
+    kvHeads: config.kvHeadCount,
+    mlp: config.intermediateSize,
+    loraRank: lora?.config.rank ?? 0,
+    prefixPositions: PREFIX_POSITIONS,
+    blockPositions: BLOCK_POSITIONS,
+    threads: 1,
+    provider: 'cpu',
+    precision: 'fp32',
+    eventVectors: 'cached',
+  }
+}
+
+function ratiosOf(samples: Samples, bundle: Bundle, model: BundleModel): Ratio[] {
+  const naive = samples.passes8.map((ms, i) => Math.min(ms, samples.batch8[i]!))
+  const positions = (count: number) => PREFIX_POSITIONS + count * BLOCK_POSITIONS
+  const tokenRatio = positions(32) / positions(1)
+  const events = PREFIX_POSITIONS - model.positions({ events: {}, tabular: null }, [])
+  // The best the machine gave in any repetition: one slow measurement of the peak must not flatter us.
+  const peak = Math.max(...samples.peak)
+  const share = (count: number, ms: readonly number[], target: Ratio['target']) => {
+    const blocks = new Array<number>(count).fill(BLOCK_POSITIONS)
+    const flops = usefulFlops(bundle, { prefix: PREFIX_POSITIONS, blocks, events })
+    const reached = ms.map((value) => flops / value / 1e6)
+    const plural = count === 1 ? '' : 's'
+    return ratio(
+      `share of sgemm peak, packed, ${count} instruction${plural}`,
+      reached,
+      ms.map(() => peak),
+      target,
+    )
+  }
+  return [
+    ratio('8 passes or one batch of 8, the faster / packed', naive, samples.packed8, { atLeast: 3.3 }),
+    ratio('8 separate passes / packed', samples.passes8, samples.packed8, null),
+    ratio('one batch of 8 / packed', samples.batch8, samples.packed8, null),
+    ratio('8 separate passes / prefix and suffixes', samples.passes8, samples.suffix8, null),
+    ratio(
+      `32 instructions / 1, over their ratio of positions (${tokenRatio.toFixed(2)})`,
+      samples.packed32.map((ms) => ms / tokenRatio),
+      samples.packed1,
+      { atMost: 1.15 },
+    ),
+    share(1, samples.packed1, null),
+    share(8, samples.packed8, { atLeast: 0.6 }),
+    share(32, samples.packed32, null),
+  ]
+}
+
+function measurementsOf(samples: Samples): Measurement[] {
+  const perSecond = (ms: readonly number[]) => ms.map((value) => 1_000 / value)
+  return [
+    measurement('packed pass, 1 instruction', 'CPU-ms', samples.packed1),
+    measurement('packed pass, 8 instructions', 'CPU-ms', samples.packed8),
+    measurement('packed pass, 32 instructions', 'CPU-ms', samples.packed32),
+    measurement('users, 1 instruction', 'users/s', perSecond(samples.wall1)),
+    measurement('users, 8 instructions', 'users/s', perSecond(samples.wall8)),
+    measurement('users, 32 instructions', 'users/s', perSecond(samples.wall32)),
+    measurement('sgemm peak', 'GFLOP per CPU-second', samples.peak),
+  ]
+}
+
+const residentMebibytes = () => process.memoryUsage().rss / 2 ** 20
+
+async function main(directory: string): Promise<void> {
   const before = conditions(['onnxruntime-node'])
-  const directory = mkdtempSync(join(tmpdir(), 'freshet-bench-'))
   const path = join(directory, 'small')
   await initBundle({ preset: 'small', directory: path, seed: SEED, createdMs: 0 })
   const bundle = await openBundle(path, { verify: false })
   const runtime = await openOnnxRuntime({ threads: 1 })
-  const rssBefore = mebibytes()
+  const memory = [measurement('resident memory before the model', 'MiB', [residentMebibytes()])]
   const model = await openBundleModel(bundle, runtime, { batchTokensMax: 4_096 })
-  const rssOpen = mebibytes()
+  memory.push(measurement('resident memory with the model open', 'MiB', [residentMebibytes()]))
   try {
-    const user = userOf(model)
-    const instructions = instructionsOf(model, 32)
-    const eight = instructions.slice(0, 8)
-    const embed = (texts: readonly string[], form: 'packed' | 'prefix-suffix' | 'separate') => () =>
-      cpuMs(() => model.embedUsers([user], texts, { form }))
-    const wallMs = (texts: readonly string[]) => async () => {
-      const start = performance.now()
-      await model.embedUsers([user], texts)
-      return performance.now() - start
-    }
-    const samples = await interleaved(
-      {
-        packed1: embed(instructions.slice(0, 1), 'packed'),
-        packed8: embed(eight, 'packed'),
-        packed32: embed(instructions, 'packed'),
-        suffix8: embed(eight, 'prefix-suffix'),
-        passes8: () =>
-          cpuMs(async () => {
-            for (const text of eight) await model.embedUsers([user], [text], { form: 'separate' })
-          }),
-        batch8: embed(eight, 'separate'),
-        wall1: wallMs(instructions.slice(0, 1)),
-        wall8: wallMs(eight),
-        wall32: wallMs(instructions),
-        peak: await openPeak(runtime, directory),
-      },
-      REPETITIONS,
-    )
-    const naive = samples.passes8.map((ms, i) => Math.min(ms, samples.batch8[i]!))
-    const positions = (count: number) => PREFIX_POSITIONS + count * BLOCK_POSITIONS
-    const events = PREFIX_POSITIONS - model.positions({ events: {}, tabular: null }, [])
-    const flops = (count: number) =>
-      usefulFlops(bundle, {
-        prefix: PREFIX_POSITIONS,
-        blocks: new Array(count).fill(BLOCK_POSITIONS),
-        events,
-      })
-    // The best the machine gave in any repetition: one slow measurement of the peak must not flatter us.
-    const peak = Math.max(...samples.peak)
-    const share = (count: number, ms: readonly number[]) =>
-      ms.map((value) => flops(count) / value / 1e6 / peak)
-    const ones = samples.packed8.map(() => 1)
-    const tokenRatio = positions(32) / positions(1)
-    const { config } = bundle.backbone
-    const result = {
+    const samples = await measure(model, await openPeak(runtime, directory))
+    memory.push(measurement('resident memory after all runs', 'MiB', [residentMebibytes()]))
+    const file = writeResult({
       bench: 'embed',
       question:
         'What does sharing the prefix save, and how near does a packed pass come to the peak of the machine?',
       conditions: before,
-      settings: {
-        model: 'small',
-        hiddenSize: config.hiddenSize,
-        layers: config.layerCount,
-        heads: config.headCount,
-        kvHeads: config.kvHeadCount,
-        mlp: config.intermediateSize,
-        loraRank: bundle.lora?.config.rank ?? 0,
-        prefixPositions: PREFIX_POSITIONS,
-        blockPositions: BLOCK_POSITIONS,
-        threads: 1,
-        provider: 'cpu',
-        precision: 'fp32',
-        eventVectors: 'cached',
-      },
-      measurements: [
-        measurement('packed pass, 1 instruction', 'CPU-ms', samples.packed1),
-        measurement('packed pass, 8 instructions', 'CPU-ms', samples.packed8),
-        measurement('packed pass, 32 instructions', 'CPU-ms', samples.packed32),
-        measurement(
-          'users, 1 instruction',
-          'users/s',
-          samples.wall1.map((ms) => 1_000 / ms),
-        ),
-        measurement(
-          'users, 8 instructions',
-          'users/s',
-          samples.wall8.map((ms) => 1_000 / ms),
-        ),
-        measurement(
-          'users, 32 instructions',
-          'users/s',
-          samples.wall32.map((ms) => 1_000 / ms),
-        ),
-        measurement('sgemm peak', 'GFLOP per CPU-second', samples.peak),
-        measurement('resident memory before the model', 'MiB', [rssBefore]),
-        measurement('resident memory with the model open', 'MiB', [rssOpen]),
-        measurement('resident memory after all runs', 'MiB', [mebibytes()]),
-      ],
-      ratios: [
-        ratio('8 passes or one batch of 8, the faster / packed', naive, samples.packed8, { atLeast: 3.3 }),
-        ratio('8 separate passes / packed', samples.passes8, samples.packed8, null),
-        ratio('one batch of 8 / packed', samples.batch8, samples.packed8, null),
-        ratio('8 separate passes / prefix and suffixes', samples.passes8, samples.suffix8, null),
-        ratio(
-          `32 instructions / 1, over their ratio of positions (${tokenRatio.toFixed(2)})`,
-          samples.packed32.map((ms) => ms / tokenRatio),
-          samples.packed1,
-          { atMost: 1.15 },
-        ),
-        ratio('share of sgemm peak, packed, 1 instruction', share(1, samples.packed1), ones, null),
-        ratio('share of sgemm peak, packed, 8 instructions', share(8, samples.packed8), ones, {
-          atLeast: 0.6,
-        }),
-        ratio('share of sgemm peak, packed, 32 instructions', share(32, samples.packed32), ones, null),
-      ],
-    }
-    process.stdout.write(`${writeResult(result)}\n`)
+      settings: settingsOf(bundle),
+      measurements: [...measurementsOf(samples), ...memory],
+      ratios: ratiosOf(samples, bundle, model),
+    })
+    process.stdout.write(`${file}\n`)
   } finally {
     await model.close()
     await runtime.close()
-    rmSync(directory, { recursive: true, force: true })
   }
 }
 
-await main()
+const directory = mkdtempSync(join(tmpdir(), 'freshet-bench-'))
+try {
+  await main(directory)
+} finally {
+  rmSync(directory, { recursive: true, force: true })
+}
