@@ -71,16 +71,41 @@ export async function openBundleModel(
     prepack: options.prepack ?? sizeBytes < PREPACK_SIZE_BYTES_MAX,
   }
   const tokenizer = openBackboneTokenizer(bundle.backbone.tokenizerPath, bundle.backbone.config.vocabSize)
+  const { introText } = bundle.manifest
+  const introIds = introText === '' ? [] : tokenizer.ids(introText)
+  checkFullUser(bundle, introIds.length, settings.positionsMax)
   const passes = new BackbonePasses(bundle, runtime, counts, settings.prepack)
-  const encoder = await EventEncoder.open(bundle, runtime, settings, counts)
+  // The runtime may be shared and live on: what was opened before a failure must not stay in it.
   await passes.open('packed')
-  return new BundleModel({ bundle, runtime, tokenizer, encoder, passes, counts, ...settings })
+  try {
+    const encoder = await EventEncoder.open(bundle, runtime, settings, counts)
+    return new BundleModel({ bundle, runtime, tokenizer, introIds, encoder, passes, counts, ...settings })
+  } catch (error) {
+    await passes.release()
+    throw error
+  }
+}
+
+/** A user whose every slot is filled must fit, or the service would fail with its most active users. */
+function checkFullUser({ manifest }: Bundle, introLength: number, positionsMax: number): void {
+  const { modalities, specialTokens, tabular } = manifest
+  const slots = modalities.reduce(
+    (sum, { name, slots }) => sum + (name === 'tabular' ? tabular!.tokens : slots),
+    0,
+  )
+  const length = introLength + specialTokens.length + slots
+  if (length <= positionsMax) return
+  throw new ConfigError(
+    'positions-max',
+    `expected model.positionsMax of at least ${length}, a user of ${manifest.id} with all slots filled, got ${positionsMax}: raise it`,
+  )
 }
 
 interface Parts {
   bundle: Bundle
   runtime: TensorRuntime
   tokenizer: BackboneTokenizer
+  introIds: readonly number[]
   encoder: EventEncoder
   passes: BackbonePasses
   counts: TokenCounts
@@ -106,7 +131,7 @@ class BundleModel implements EmbeddingModel {
     const { bundle, runtime } = parts
     const { manifest } = bundle
     this.#parts = parts
-    this.#introIds = manifest.introText === '' ? [] : parts.tokenizer.ids(manifest.introText)
+    this.#introIds = parts.introIds
     this.id = manifest.id
     this.precision = runtime.precision
     this.provider = runtime.provider
@@ -117,7 +142,6 @@ class BundleModel implements EmbeddingModel {
     this.slots = Object.fromEntries(TEXT_MODALITIES.map((name) => [name, slotsOf(name)])) as typeof this.slots
     this.tabularFeatures = manifest.tabular?.features ?? null
     this.contentHash = bundle.contentHash
-    this.#checkFullUser()
   }
 
   positions(input: UserInput, instructions: readonly (string | null)[]): number {
@@ -264,22 +288,6 @@ class BundleModel implements EmbeddingModel {
     throw new RequestError(
       'text-too-long',
       `expected ${what} of at most ${positionsMax} positions, got ${length}: shorten the text`,
-    )
-  }
-
-  /** A user whose every slot is filled must fit, or the service would fail with its most active users. */
-  #checkFullUser(): void {
-    const { bundle, positionsMax } = this.#parts
-    const { modalities, specialTokens, tabular } = bundle.manifest
-    const slots = modalities.reduce(
-      (sum, { name, slots }) => sum + (name === 'tabular' ? tabular!.tokens : slots),
-      0,
-    )
-    const length = this.#introIds.length + specialTokens.length + slots
-    if (length <= positionsMax) return
-    throw new ConfigError(
-      'positions-max',
-      `expected model.positionsMax of at least ${length}, a user of ${this.id} with all slots filled, got ${positionsMax}: raise it`,
     )
   }
 }

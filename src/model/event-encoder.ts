@@ -82,11 +82,16 @@ export class EventEncoder {
   ): Promise<EventEncoder> {
     const opened = new Map<string, OpenEncoder>()
     const byModality = new Map<TextModality, { open: OpenEncoder; maxTokens: number }>()
-    for (const { name, encoder: directory, maxTokens } of bundle.manifest.modalities) {
-      if (name === 'tabular' || directory === null || maxTokens === null) continue
-      const open = opened.get(directory) ?? (await openEncoder(bundle, runtime, directory, options.prepack))
-      opened.set(directory, open)
-      byModality.set(name, { open, maxTokens })
+    try {
+      for (const { name, encoder: directory, maxTokens } of bundle.manifest.modalities) {
+        if (name === 'tabular' || directory === null || maxTokens === null) continue
+        const open = opened.get(directory) ?? (await openEncoder(bundle, runtime, directory, options.prepack))
+        opened.set(directory, open)
+        byModality.set(name, { open, maxTokens })
+      }
+    } catch (error) {
+      for (const { session } of opened.values()) await session.release()
+      throw error
     }
     return new EventEncoder(options, runtime.precision, counts, byModality)
   }

@@ -126,15 +126,20 @@ class OnnxRuntime implements TensorRuntime {
 
   /** Runs `use` on the next idle lane; callers are served in the order of their calls. */
   async #onLane<T>(use: (lane: OnnxLane) => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new BugError('runtime-closed', 'a run was asked of a runtime that was closed')
+    this.#checkOpen()
     const lane = this.#idle.pop() ?? (await new Promise<OnnxLane>((resolve) => this.#waiting.push(resolve)))
     try {
+      this.#checkOpen()
       return await use(lane)
     } finally {
       const next = this.#waiting.shift()
       if (next) next(lane)
       else this.#idle.push(lane)
     }
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new BugError('runtime-closed', 'a run was asked of a runtime that was closed')
   }
 
   async run(recipe: SessionRecipe, feeds: Tensors, options: RunOptions): Promise<Tensors> {

@@ -191,3 +191,18 @@ test('a closed runtime refuses runs', async () => {
   await runtime.close()
   await assert.rejects(session.run({ x: numbers(1, 2) }, { outputs: ['y'] }), { code: 'runtime-closed' })
 })
+
+test('closing lets the run under way end, and refuses those that wait', async () => {
+  const runtime = await openOnnxRuntime({ threads: 1 })
+  const [slow, sum] = [await runtime.open(slowGraph(2)), await runtime.open(sumGraph())]
+  const matrix = { data: new Float32Array(1_500 * 1_500), dims: [1_500, 1_500] }
+  const running = slow.run({ x: matrix }, { outputs: ['y'] })
+  const waiting = assert.rejects(sum.run({ x: numbers(1, 2) }, { outputs: ['y'] }), {
+    code: 'runtime-closed',
+  })
+  // The run reaches its thread in this turn of the event loop or the next.
+  await new Promise((resolve) => setImmediate(resolve))
+  await runtime.close()
+  assert.deepEqual((await running).y!.dims, [1_500, 1_500])
+  await waiting
+})
