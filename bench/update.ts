@@ -132,12 +132,13 @@ try {
       measurement('resident memory of the process', 'MiB', [process.memoryUsage.rss() / 2 ** 20]),
     ],
     ratios: [
-      ratio('embedding everything anew against one event an update', samples.everything, samples.one, {
-        atLeast: 30,
-      }),
-      ratio(`embedding everything anew against ${COALESCED} events an update`, samples.everything, perEvent, {
-        atLeast: 140,
-      }),
+      ratio('embedding everything anew against one event an update', samples.everything, samples.one, null),
+      ratio(
+        `embedding everything anew against ${COALESCED} events an update`,
+        samples.everything,
+        perEvent,
+        null,
+      ),
     ],
   })
   await plain.close()
