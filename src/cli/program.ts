@@ -7,6 +7,7 @@ import { EXIT, reportError } from './output.ts'
 import { addGlobalOptions, type GlobalOptions } from './program-options.ts'
 import { addQueryCommands } from './query-commands.ts'
 import { addRunCommand } from './run-command.ts'
+import { addStartCommand } from './start-command.ts'
 import { freshetVersion } from './version.ts'
 
 export function createProgram(): Command {
@@ -16,6 +17,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showHelpAfterError('(--help says more)')
   addGlobalOptions(program)
+  addStartCommand(program)
   addRunCommand(program)
   addIngestCommand(program)
   addQueryCommands(program)
