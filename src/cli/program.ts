@@ -2,8 +2,12 @@
 
 import { Command, CommanderError } from 'commander'
 import { addAdminCommands } from './admin-commands.ts'
+import { addConfigCommands } from './config-commands.ts'
+import { addDoctorCommand } from './doctor-command.ts'
+import { addEmbedCommand } from './embed-command.ts'
 import { addIngestCommand } from './ingest-command.ts'
-import { EXIT, reportError } from './output.ts'
+import { addModelCommands } from './model-commands.ts'
+import { EXIT, print, reportError } from './output.ts'
 import { addGlobalOptions, type GlobalOptions } from './program-options.ts'
 import { addQueryCommands } from './query-commands.ts'
 import { addRunCommand } from './run-command.ts'
@@ -22,6 +26,14 @@ export function createProgram(): Command {
   addIngestCommand(program)
   addQueryCommands(program)
   addAdminCommands(program)
+  addEmbedCommand(program)
+  addModelCommands(program)
+  addConfigCommands(program)
+  addDoctorCommand(program)
+  program
+    .command('version')
+    .description('the version of freshet and of Node')
+    .action(() => print(`freshet ${freshetVersion()}, Node ${process.versions.node}`))
   program.addHelpText(
     'after',
     `
