@@ -82,6 +82,11 @@ export async function createServer(service: FreshetService, options: ServerOptio
     const { access } = request.routeOptions.config
     if (access !== 'open' && access !== 'probe' && !request.is404) guard(request.headers)
   })
+  // Else a connection that is busy now would be kept for the next request, and the close would wait for it.
+  const isClosing = { current: false }
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing.current) reply.header('connection', 'close')
+  })
   await document(app, options.version)
   homePage(app, service)
   eventRoutes(app, service)
@@ -99,7 +104,7 @@ export async function createServer(service: FreshetService, options: ServerOptio
   return {
     app,
     listen: () => listen(app, host, port),
-    close: () => close(app, closeTimeoutMs),
+    close: () => close(app, isClosing, closeTimeoutMs),
   }
 }
 
@@ -190,7 +195,8 @@ async function listen(app: Api, host: string, port: number): Promise<string> {
   }
 }
 
-async function close(app: Api, timeoutMs: number): Promise<void> {
+async function close(app: Api, isClosing: { current: boolean }, timeoutMs: number): Promise<void> {
+  isClosing.current = true
   const timer = setTimeout(() => app.server.closeAllConnections(), timeoutMs)
   try {
     await app.close()

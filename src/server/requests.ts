@@ -22,25 +22,28 @@ export const USERS_MAX = 1_000
 /** Numbers of one vector: above the hidden size of any model that fits. */
 const DIMENSIONS_MAX = 16_384
 const LIST_MAX = 1_000
+const LIST_DEFAULT = 100
+const LIMITED = `1 to ${LIST_MAX}; ${LIST_DEFAULT} by default.`
 const K_DEFAULT = 10
+
+/** The same schema, whose output bears the brand: a transform would do it too, but hide examples and defaults from the document. */
+const branded = <Brand extends string>(schema: z.ZodString) => schema as unknown as z.ZodType<Brand, string>
 
 /** Users and tenants are opaque; NUL separates the two in our keys, and half a surrogate pair can't be stored. */
 const opaqueId = <Id extends string>(what: string) =>
-  z
-    .string()
-    .min(1)
-    .max(ID_LENGTH_MAX)
-    .refine(
-      (id) => !id.includes('\0') && id.isWellFormed(),
-      `a ${what} holds no NUL and no half of a surrogate pair`,
-    )
-    .transform((id) => id as Id)
+  branded<Id>(
+    z
+      .string()
+      .min(1)
+      .max(ID_LENGTH_MAX)
+      .refine(
+        (id) => !id.includes('\0') && id.isWellFormed(),
+        `a ${what} holds no NUL and no half of a surrogate pair`,
+      ),
+  )
 
 const named = <Name extends string>(what: string) =>
-  z
-    .string()
-    .regex(NAME_PATTERN, `a ${what} is 1 to 40 of a-z, 0-9 and -`)
-    .transform((name) => name as Name)
+  branded<Name>(z.string().regex(NAME_PATTERN, `a ${what} is 1 to 40 of a-z, 0-9 and -`))
 
 const tenantId = () => opaqueId<TenantId>('tenant')
 const userId = () => opaqueId<UserId>('user')
@@ -74,7 +77,7 @@ export const userQuery = z.strictObject({
 
 export const nearestQuery = z.strictObject({
   instruction: instructionId().describe('Under which instruction users are compared.'),
-  k: queryInt(1, K_MAX).default(K_DEFAULT),
+  k: queryInt(1, K_MAX).default(K_DEFAULT).describe(`1 to ${K_MAX}; ${K_DEFAULT} by default.`),
   tenant: tenantId()
     .default(DEFAULT_TENANT)
     .describe('Of the user who asks; neighbours are of the same tenant.'),
@@ -165,10 +168,13 @@ export const eventsBody = z
       [
         {
           topic: 'behavior.search',
-          event_id: 'e1',
-          user_id: 'ada',
-          event_time: '2026-01-31T08:00:00Z',
-          query: 'hotel',
+          header: {
+            event_id: 'q-1',
+            user_id: 'ada',
+            event_time: '2026-01-31T08:00:00Z',
+            source: '//search.example',
+          },
+          query: 'hotels in lyon',
         },
       ],
     ],
@@ -201,7 +207,9 @@ export const verifyBody = z
   )
   .meta({ examples: [{ sample: 100 }] })
 
-export const parkedQuery = z.strictObject({ limit: queryInt(1, LIST_MAX).default(100) })
+export const parkedQuery = z.strictObject({
+  limit: queryInt(1, LIST_MAX).default(LIST_DEFAULT).describe(LIMITED),
+})
 
 export const retryParkedBody = z
   .strictObject({ users: z.exactOptional(z.array(userRef).min(1).max(USERS_MAX)) })
@@ -209,7 +217,7 @@ export const retryParkedBody = z
   .meta({ examples: [{ users: [{ user: 'ada' }] }] })
 
 export const lettersQuery = z.strictObject({
-  limit: queryInt(1, LIST_MAX).default(100),
+  limit: queryInt(1, LIST_MAX).default(LIST_DEFAULT).describe(LIMITED),
   after: z
     .exactOptional(queryInt(0, Number.MAX_SAFE_INTEGER))
     .describe('Only letters of greater ids: the last id of the page before.'),
