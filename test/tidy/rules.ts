@@ -89,21 +89,22 @@ function outsiderImport(file: SourceFile, line: number, to: string | null): Comp
 }
 
 /**
- * Each package has one importing folder; tests and benches may hold ours against any package of the list.
+ * A package is imported by its home only; tests and benches may hold ours against any package of the list.
  *
- * @param homes package -> folder below the root, e.g. `src/events`, `examples/movielens`, `test`
+ * @param homes package -> folders from the root, e.g. `src/events`, `examples/movielens`, `test`
  */
-export function strayPackages(file: SourceFile, homes: Record<string, string>): Complaint[] {
+export function strayPackages(file: SourceFile, homes: Record<string, readonly string[]>): Complaint[] {
   return file.imports.flatMap(({ specifier, line }) => {
     if (specifier === null || specifier.startsWith('.')) return []
     if (specifier.startsWith('node:') && !(specifier in homes)) return []
     const name = specifier.startsWith('node:') ? specifier : packageOf(specifier)
-    const home = homes[name]
-    if (home === undefined)
+    const own = homes[name]
+    if (own === undefined)
       return complain(file, line, 'packages', `${name} has no home: add it to PACKAGES of test/tidy.test.ts`)
-    if (file.path.startsWith(`${home}/`) || file.path.startsWith(`${home}.`)) return []
+    if (own.some((home) => file.path.startsWith(`${home}/`) || file.path.startsWith(`${home}.`))) return []
     if (/^(test|bench)\//.test(file.path)) return []
-    return complain(file, line, 'packages', `${name} is imported by ${home} only: use what that exports`)
+    const where = own.join(' and ')
+    return complain(file, line, 'packages', `${name} is imported by ${where} only: use what that exports`)
   })
 }
 
