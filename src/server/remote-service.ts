@@ -73,11 +73,11 @@ export class RemoteService implements FreshetService {
     return this.call('POST', '/v1/embed', { body: { texts } })
   }
 
-  user(ref: UserRef, { vectors }: { vectors?: boolean } = {}): Promise<UserAnswer> {
+  async user(ref: UserRef, { vectors }: { vectors?: boolean } = {}): Promise<UserAnswer> {
     return this.call('GET', userPath(ref), { query: { tenant: ref.tenant, vectors } })
   }
 
-  explain(ref: UserRef): Promise<ExplainAnswer> {
+  async explain(ref: UserRef): Promise<ExplainAnswer> {
     return this.call('GET', `${userPath(ref)}/explain`, { query: { tenant: ref.tenant } })
   }
 
@@ -85,11 +85,11 @@ export class RemoteService implements FreshetService {
     return this.call('POST', '/v1/verify', { body: options })
   }
 
-  forget(ref: UserRef): Promise<ForgetStatus> {
+  async forget(ref: UserRef): Promise<ForgetStatus> {
     return this.call('DELETE', userPath(ref), { query: { tenant: ref.tenant } })
   }
 
-  forgetStatus(ref: UserRef): Promise<ForgetStatus> {
+  async forgetStatus(ref: UserRef): Promise<ForgetStatus> {
     return this.call('GET', `${userPath(ref)}/forget`, { query: { tenant: ref.tenant } })
   }
 
@@ -101,11 +101,11 @@ export class RemoteService implements FreshetService {
     return this.call('POST', '/v1/instructions', { body: instruction })
   }
 
-  retireInstruction(id: InstructionId): Promise<Instruction> {
+  async retireInstruction(id: InstructionId): Promise<Instruction> {
     return this.call('DELETE', `/v1/instructions/${segment(id)}`)
   }
 
-  setGroup({ name, ...group }: Group): Promise<Group> {
+  async setGroup({ name, ...group }: Group): Promise<Group> {
     return this.call('PUT', `/v1/groups/${segment(name)}`, { body: group })
   }
 
