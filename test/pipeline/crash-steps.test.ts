@@ -196,7 +196,7 @@ test('a crash before or after each durable step leaves the same vectors', async 
     const { steps } = await live(whole, null, NOW_MS)
     const expected = await vectorsIn(whole)
     assert.deepEqual(Object.keys(expected).sort(), USERS)
-    assert.equal(expected['cyd'], 'stub')
+    assert.equal(expected.cyd, 'stub')
     assert.ok(steps >= 10, `expected at least ten durable steps, got ${steps}`)
     for (let step = 1; step <= steps; step++)
       for (const when of ['before', 'after'] as const) {

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { MUTANTS } from '../pipeline/consistency/mutants.ts'
 import { loadPipeline } from '../pipeline/consistency/pipeline-modules.ts'
-import { runScenario, scenarios } from '../pipeline/consistency/scenario.ts'
+import { named, runScenario, scenarios } from '../pipeline/consistency/scenario.ts'
 
 const [runs = '2000', ...rules] = process.argv.slice(2)
 const clean = await loadPipeline()
@@ -27,5 +27,8 @@ for (const mutant of MUTANTS) {
   console.log(
     `${mutant.rule}: run ${result.numRuns}, ${scenario.steps.length} steps: ${wrong?.split('\n')[0]}`,
   )
-  writeFileSync(file, `${JSON.stringify({ rule: mutant.rule, wrong: wrong?.split('\n')[0], scenario })}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({ rule: mutant.rule, wrong: wrong?.split('\n')[0], scenario: named(scenario) })}\n`,
+  )
 }

@@ -12,6 +12,7 @@ import {
   PARTITIONS,
   partitionOf,
   REQUEST_UNITS_MAX,
+  type Request,
   TOPICS,
   USERS,
   World,
@@ -28,7 +29,7 @@ export interface Scenario {
   without: number
   /** Which kinds of step are drawn, and how often: TABLES. */
   table: number
-  steps: readonly (readonly [kind: number, a: number, b: number])[]
+  steps: readonly (readonly [kind: number | string, a: number, b: number])[]
 }
 
 const SETTLE = 'settle'
@@ -78,7 +79,8 @@ const hazard = (focus: Record<string, number>) =>
     rebalance: 3,
     join: 3,
     time: 2,
-    [SETTLE]: 7,
+    [SETTLE]: 6,
+    macro: 5,
     ...focus,
   })
 
@@ -107,10 +109,23 @@ function scenarioOf(table: fc.Arbitrary<number>, maxLength: number): fc.Arbitrar
   })
 }
 
+function kindOf(table: number, kind: number | string): string {
+  return typeof kind === 'string' ? kind : TABLES[table]![kind % TABLES[table]!.length]!
+}
+
+/** The same scenario by the names of its steps: it means the same when the tables change, so it can be kept. */
+export function named(scenario: Scenario): Scenario {
+  const steps = scenario.steps.map(([kind, a, b]) => [kindOf(scenario.table, kind), a, b] as const)
+  return { ...scenario, steps }
+}
+
 export const scenarios: fc.Arbitrary<Scenario> = fc.oneof(
   scenarioOf(fc.constant(0), 140),
   scenarioOf(fc.integer({ min: 1, max: TABLES.length - 1 }), 36),
 )
+
+/** Round of the rest in which parked users are tried again. */
+const RETRY_ROUND = 5
 
 /** Lets every promise go on that nothing of the model holds back. */
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -139,8 +154,7 @@ export class Run {
     for (const worker of this.workers) worker.join()
     await drain()
     for (const [kind, a, b] of this.scenario.steps) {
-      const table = TABLES[this.scenario.table]!
-      const name = table[kind % table.length]!
+      const name = kindOf(this.scenario.table, kind)
       this.trace.push(`${name} ${a} ${b} @${this.world.nowUnits}`)
       await this.step(name, a, b)
       await drain()
@@ -213,7 +227,7 @@ export class Run {
         return this.launch(worker, worker.updater.refreshOnce(b % 8 < 4))
       case 'land-append': {
         const sender = this.workers[a % this.workers.length]!
-        for (let i = 0; i <= b >> 4; i++) sender.landAppend(b % 8 === 0)
+        for (let i = 0; i <= b >> 4; i++) sender.landAppend(b % 8 === 0, b % 4 === 2)
         return
       }
       case 'land-request':
@@ -225,14 +239,13 @@ export class Run {
       case 'expire': {
         const waiting = world.requests.filter(({ answered }) => !answered)
         const request = waiting[a % Math.max(waiting.length, 1)]
-        if (request !== undefined) {
-          request.answered = true
-          request.expire()
-        }
+        if (request !== undefined) this.expire(request)
         return
       }
       case 'go':
         return this.go(worker, b)
+      case 'macro':
+        return this.macro(a, b)
       case 'commit':
         return this.launch(worker, worker.updater.commitOnce())
       case 'alias':
@@ -419,6 +432,32 @@ export class Run {
     }
   }
 
+  /** Settle, change, send, change back, and perhaps move on while what was sent is still on its way. */
+  private async macro(a: number, b: number): Promise<void> {
+    const bit = (n: number) => ((a | (b << 6)) >> n) & 1
+    await this.settle()
+    const owners = this.workers.filter(({ alive, updater }) => alive && updater.ownership.stage === 'owner')
+    const worker = owners[bit(0) % Math.max(owners.length, 1)]
+    if (worker === undefined) return
+    const change = (which: number) =>
+      bit(1) ? this.changeInstruction((a >> 2) % 3, which) : this.changeModel(which + 2 * bit(2))
+    if (bit(3)) this.world.addEvent(USERS[bit(4)]!, bit(5), 0, false)
+    change(0)
+    await this.go(worker, bit(6) ? 9 : 14)
+    if (bit(7)) for (const request of this.world.requests) if (bit(8)) this.expire(request)
+    await drain()
+    change(1)
+    if (bit(9)) await this.go(worker, 14)
+    if (bit(10)) worker.die()
+    if (bit(10) || bit(11)) this.rebalance(bit(4), bit(5))
+  }
+
+  private expire(request: Request): void {
+    if (request.answered) return
+    request.answered = true
+    request.expire()
+  }
+
   /** Owners work until nothing moves; zombies and old requests stay as they are. */
   private async settle(): Promise<void> {
     for (let round = 0; round < 14; round++) {
@@ -446,7 +485,8 @@ export class Run {
     for (const release of [...worker.sleeps.splice(0), ...worker.embeddings.splice(0)]) release()
     await drain()
     for (const request of [...world.requests]) {
-      if (request.sender !== worker) continue
+      // What nobody waits for any more lands some other time, perhaps last.
+      if (request.sender !== worker || request.answered) continue
       this.landRequest(world.requests.indexOf(request), true)
       await drain()
     }
@@ -458,12 +498,18 @@ export class Run {
     await drain()
   }
 
-  /** Everything lands, clocks agree, the last owners run until nothing moves. @returns why they don't; null: they do */
+  /**
+   * Everything lands, and the last owners run until nothing moves. No time passes and nobody is assigned anew without
+   * need: the sweep that follows would mend what was left wrong.
+   *
+   * @returns why they don't; null: they do
+   */
   private async rest(): Promise<string | null> {
     const { world } = this
     world.healed = true
     if (world.assignment.some((id) => !this.workers.find((worker) => worker.id === id)?.alive))
       this.rebalance(0, 1)
+    let quietRounds = 0
     // What zombies and dead workers had sent lands now, in the middle of the owners' work.
     for (let round = 0; round < 120; round++) {
       for (const worker of this.workers) {
@@ -474,15 +520,16 @@ export class Run {
       if (wrong !== null) return wrong
       if (world.assignment.some((id) => !this.workers.find((worker) => worker.id === id)?.alive))
         this.rebalance(0, 1)
-      if (round < 20) world.nowUnits++
-      if (round === 25) for (const worker of this.workers) worker.skewUnits = 0
       if (world.requests.length > 0) this.landRequest(world.flip() ? 0 : world.requests.length - 1, true)
       await drain()
-      if (round === 35) this.retryParked()
-      if (round < 40 || world.requests.length > 0) continue
+      if (round === RETRY_ROUND) this.retryParked()
       const owners = this.workers.filter((worker) => worker.alive && world.assignment.includes(worker.id))
-      const isQuiet = owners.every((worker) => worker.idle && worker.joined === world.generation)
-      if (isQuiet && this.workers.every(({ appends }) => appends.length === 0)) return null
+      const isQuiet =
+        world.requests.length === 0 &&
+        owners.every((worker) => worker.idle && worker.joined === world.generation) &&
+        this.workers.every(({ appends }) => appends.length === 0)
+      quietRounds = isQuiet ? quietRounds + 1 : 0
+      if (round > RETRY_ROUND && quietRounds > 2) return null
     }
     return 'no rest'
   }

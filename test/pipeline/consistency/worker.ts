@@ -129,7 +129,7 @@ export class Worker {
         sendAttemptsMax: 3,
         sessionTimeoutMs: 20 * UNIT_MS,
         maxFutureSkewMs: 1_000 * UNIT_MS,
-        memoryBytesMax: batch === 1 ? 1 : 2_000,
+        memoryBytesMax: batch === 1 ? 1 : 1_000_000,
       },
     })
     this.updater.ownership.failed = (error) => {
@@ -139,9 +139,10 @@ export class Worker {
     this.listener = this.updater
   }
 
-  /** The process dies: nothing of it runs any more; what it had sent is still on its way. */
+  /** The process dies: nothing of it runs any more; what it had sent lands later, what it had not is lost. */
   die(): void {
     this.alive = false
+    while (this.appends.length > 0 && this.world.flip()) this.appends.pop()
   }
 
   join(): void {
@@ -172,15 +173,22 @@ export class Worker {
     return true
   }
 
-  /** Lets the next record of the append queue land; `twice`: the producer repeats it. */
-  landAppend(twice: boolean): boolean {
-    const append = this.appends[0]
+  /**
+   * Lets the next record of the append queue land. States land in order, and so do checkpoints; but they are sent apart,
+   * and only who waits for an answer knows which came first.
+   *
+   * @param twice the producer repeats it
+   */
+  landAppend(twice: boolean, checkpointFirst = false): boolean {
+    const isCheckpoint = ({ records }: PendingAppend) => records[0]?.kind === 'checkpoint'
+    const at = checkpointFirst ? Math.max(this.appends.findIndex(isCheckpoint), 0) : 0
+    const append = this.appends[at]
     const record = append?.records.shift()
     if (append === undefined || record === undefined) return false
     this.world.land(append.partition, record)
     if (twice) this.world.land(append.partition, record)
     if (append.records.length === 0) {
-      this.appends.shift()
+      this.appends.splice(at, 1)
       if (this.alive) append.done()
     }
     return true

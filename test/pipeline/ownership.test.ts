@@ -1,0 +1,121 @@
+/** What an owner does at a take-over, and what makes it stop; each promise is broken by the code without its rule. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { pointId } from '../../src/vectors/names.ts'
+import { TRANSIENT } from './consistency/mutants.ts'
+import { loadPipeline, type PipelineModules } from './consistency/pipeline-modules.ts'
+import { Ink, Worker } from './consistency/worker.ts'
+import { keyOfUser, World } from './consistency/world.ts'
+
+const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+async function land(worker: Worker): Promise<void> {
+  for (await drain(); worker.landAppend(false); await drain());
+}
+
+/** One worker that owns both partitions. */
+async function owner(world: World, modules: PipelineModules, id = 1): Promise<Worker> {
+  const worker = new Worker(world, modules, new Ink(), id, id, 0, 2)
+  world.generation++
+  world.assignment = [id, id]
+  worker.join()
+  await land(worker)
+  return worker
+}
+
+/** Embeds and writes everything that is due; requests land at once. */
+async function refresh(world: World, worker: Worker): Promise<void> {
+  for (let round = 0; round < 8; round++) {
+    worker.updater.sweep.step()
+    worker.updater.refreshOnce(true).catch((error) => {
+      worker.failure ??= error
+    })
+    await drain()
+    for (const request of world.requests.splice(0)) {
+      request.land()
+      request.reply()
+    }
+    await land(worker)
+  }
+}
+
+const stored = (world: World, user: string) =>
+  world.sink.get('freshet_main_ma')!.get(pointId(keyOfUser(user)))
+
+async function forgottenBeforeRead(modules: PipelineModules): Promise<string | undefined> {
+  const world = new World(1)
+  world.addEvent('u0', 0, 1, false)
+  world.forget('u0')
+  const worker = await owner(world, modules)
+  worker.poll(0, 0)
+  await refresh(world, worker)
+  return stored(world, 'u0')?.point.kind
+}
+
+test('a take-over embeds nobody who was forgotten, before it has read the tombstone topic', async () => {
+  assert.notEqual(await forgottenBeforeRead(await loadPipeline()), 'vectors')
+  assert.equal(await forgottenBeforeRead(await loadPipeline(TRANSIENT.tombstones)), 'vectors')
+})
+
+async function refusedFirstWrite(modules: PipelineModules): Promise<Worker> {
+  const world = new World(1)
+  const worker = await owner(world, modules)
+  world.addEvent('u0', 0, 0, false)
+  worker.poll(0, 0)
+  const point = {
+    kind: 'stub' as const,
+    id: pointId(keyOfUser('u0')),
+    userId: 'u0' as never,
+    tenantId: 'default' as never,
+  }
+  const version = { epoch: worker.updater.ownership.epoch + 1, write: 1 }
+  world.sink.get('freshet_main_ma')!.set(point.id, { version, atUnits: 0, point })
+  await refresh(world, worker)
+  return worker
+}
+
+test('an owner whose first write was refused by a newer epoch stops', async () => {
+  const worker = await refusedFirstWrite(await loadPipeline())
+  assert.equal(worker.updater.ownership.stage, 'fenced')
+  assert.equal((worker.failure as { code: string }).code, 'fenced')
+  assert.equal(
+    (await refusedFirstWrite(await loadPipeline(TRANSIENT.readBack))).updater.ownership.stage,
+    'owner',
+  )
+})
+
+test('a changed number of partitions is refused, with the remedy', async () => {
+  const world = new World(1)
+  const modules = await loadPipeline()
+  await owner(world, modules)
+  for (const { record } of world.changelog[0]!)
+    if (record.kind === 'checkpoint' && record.checkpoint !== null) record.checkpoint.partitionCount = 3
+  const next = await owner(world, modules, 2)
+  assert.equal((next.failure as { code: string }).code, 'partition-count-changed')
+  assert.match((next.failure as Error).message, /expected 3 partitions.*got 2/)
+})
+
+test('the day never goes back, whatever the clock of the next owner says', async () => {
+  const world = new World(1)
+  const modules = await loadPipeline()
+  const { day } = (await owner(world, modules)).updater.ownership
+  world.nowUnits -= 30
+  assert.equal((await owner(world, modules, 2)).updater.ownership.day, day)
+})
+
+test('a partition that is kept across the next generation is not restored, and its users stay in memory', async () => {
+  const world = new World(1)
+  const worker = await owner(world, await loadPipeline())
+  world.addEvent('u0', 0, 0, false)
+  worker.poll(0, 0)
+  const kept = worker.updater.ownership.partitions.get(0)
+  world.generation++
+  worker.join()
+  await land(worker)
+  assert.equal(worker.updater.ownership.partitions.get(0), kept)
+  world.generation += 2
+  worker.join()
+  await land(worker)
+  assert.notEqual(worker.updater.ownership.partitions.get(0), kept, 'somebody may have owned it in between')
+})
