@@ -42,7 +42,16 @@ export function prettyLine(json: string, coloured: boolean): string {
     .join('')
   const error = line.err as { code?: string; message?: string } | undefined
   const why = error === undefined ? '' : ` (${error.code ?? 'error'}: ${error.message})`
-  const text = `${time} ${level.padEnd(5)} ${component}${line.msg ?? ''}${rest}${why}`
+  const text = harmless(`${time} ${level.padEnd(5)} ${component}${line.msg ?? ''}${rest}${why}`)
   const colour = coloured ? COLOURS[level] : undefined
   return colour === undefined ? `${text}\n` : `${colour}${text}${RESET}\n`
+}
+
+/** What came from outside must not break the line, nor command the terminal. */
+function harmless(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) =>
+    JSON.stringify(control)
+      .slice(1, -1)
+      .replace(/^[^\\]/, '?'),
+  )
 }

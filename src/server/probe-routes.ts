@@ -16,7 +16,7 @@ export interface ProbeParts {
 }
 
 export function probeRoutes(app: Api, service: FreshetService, parts: ProbeParts): void {
-  const { version, health, metrics } = parts
+  const { health } = parts
 
   app.route({
     method: 'GET',
@@ -49,7 +49,10 @@ export function probeRoutes(app: Api, service: FreshetService, parts: ProbeParts
       return reply.code(answer.ready ? 200 : 503).send({ ...answer, degraded: health.degraded })
     },
   })
+  numberRoutes(app, service, parts)
+}
 
+function numberRoutes(app: Api, service: FreshetService, { version, metrics }: ProbeParts): void {
   app.route({
     method: 'GET',
     url: '/metrics',

@@ -1,4 +1,4 @@
-/** freshet's answers over HTTP: what the command line asks when a running process holds the data directory. */
+/** The service over HTTP: what the command line asks when a running process holds the data directory. */
 
 import { BugError, ConfigError, RequestError, UnavailableError } from '../errors.ts'
 import type { Group, Instruction, InstructionId } from '../instructions/instruction.ts'
