@@ -238,8 +238,10 @@ export class Standalone {
   async close(drainMs = DRAIN_MS): Promise<void> {
     const { updater, source, log, clock } = this.parts
     if (this.running !== undefined && this.failure === undefined) {
-      await source.stop()
       const deadlineMs = clock.nowMs() + drainMs
+      while ((await this.lag()) > 0 && clock.nowMs() < deadlineMs && this.failure === undefined)
+        await sleep(POLL_MS)
+      await source.stop()
       while (!this.settled && clock.nowMs() < deadlineMs && this.failure === undefined)
         if (!(await updater.refreshOnce(true))) await sleep(POLL_MS)
     }
