@@ -61,6 +61,8 @@ export async function openBundleModel(
     eventsEncoded: 0,
     eventsCached: 0,
     backboneRuns: 0,
+    encodeMs: 0,
+    backboneMs: 0,
   }
   const { sizeBytes } = bundle.backbone.weights.file
   const settings = {
@@ -168,7 +170,11 @@ class BundleModel implements EmbeddingModel {
     const laidOut = users.map((input) => this.#layOut(input))
     if (users.length === 0 || instructions.length === 0) return users.map(() => [])
     const chunks = this.#instructionChunks(laidOut, instructionIds)
+    const { counts } = this.#parts
+    const startMs = performance.now()
     const events = await this.#parts.encoder.vectors(wantedTexts(laidOut), signal)
+    const encodedMs = performance.now()
+    counts.encodeMs += encodedMs - startMs
     const jobs = chunks.flatMap((chunk) =>
       this.#userGroups(laidOut, chunk.ids, form).map((group) => ({ group, chunk })),
     )
@@ -181,6 +187,7 @@ class BundleModel implements EmbeddingModel {
         for (const [j, one] of embedded[i]!.entries()) results[index]![chunk.start + j] = this.#embedding(one)
       }
     })
+    counts.backboneMs += performance.now() - encodedMs
     return results
   }
 

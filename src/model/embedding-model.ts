@@ -31,6 +31,9 @@ export interface TokenCounts {
   eventsEncoded: number
   eventsCached: number
   backboneRuns: number
+  /** Milliseconds that calls for users waited for the encoders, and then for the backbone. */
+  encodeMs: number
+  backboneMs: number
 }
 
 /** How the instructions of one user share their prefix; all three give the same vectors to 1e-4 in fp32. */

@@ -9,9 +9,11 @@ export interface Spending {
   eventsEncoded: number
   eventsCached: number
   backboneRuns: number
+  encodeMs: number
+  backboneMs: number
 }
 
-export interface TopicLag {
+interface TopicLag {
   topic: string
   partition: number
   /** Records in the source that were not read yet. */

@@ -12,10 +12,10 @@ const REPEAT_MS = 60_000
 /** Different complaints remembered; beyond it the oldest may repeat early. */
 const REPEATS_MAX = 1_000
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
 /** Where lines go: a file descriptor's stream, or a test's list. */
-export interface LogDestination {
+interface LogDestination {
   write(line: string): void
 }
 

@@ -218,6 +218,13 @@ export class Metrics {
         [{ kind: 'cached' }, spending.eventsCached],
       ]),
     )
+    const seconds = 'Time that micro-batches waited for the encoders, and for the backbone.'
+    this.counter('inference_stage_seconds_total', seconds, ['stage'], (counter) =>
+      read(counter, (spending) => [
+        [{ stage: 'encode' }, spending.encodeMs / 1000],
+        [{ stage: 'backbone' }, spending.backboneMs / 1000],
+      ]),
+    )
     this.counter('backbone_runs_total', 'Calls of the backbone.', [], (counter) =>
       read(counter, (spending) => [[{}, spending.backboneRuns]]),
     )

@@ -8,7 +8,7 @@ import { ConfigError, RequestError } from '../errors.ts'
 export type Access = 'open' | 'admin' | 'probe'
 
 /** Whether only this machine can reach the address. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
 }
 

@@ -290,6 +290,8 @@ export const statusAnswer = example(
         eventsEncoded: z.number(),
         eventsCached: z.number(),
         backboneRuns: z.number(),
+        encodeMs: z.number(),
+        backboneMs: z.number(),
       })
       .nullable(),
     memoryBytes: z.number(),

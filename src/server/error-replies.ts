@@ -4,7 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors, isResponseSerializationError } from 'fastify-type-provider-zod'
 import { BugError, FreshetError, RecordError, RequestError, UnavailableError } from '../errors.ts'
 
-export interface ErrorBody {
+interface ErrorBody {
   code: string
   message: string
   /** The page, and the section of it, that says what to do. */
@@ -14,7 +14,7 @@ export interface ErrorBody {
 /** Faults listed in one message; a body of a thousand wrong users says enough with these. */
 const ISSUES_MAX = 5
 
-export function errorBody({ code, message }: { code: string; message: string }): ErrorBody {
+function errorBody({ code, message }: { code: string; message: string }): ErrorBody {
   return { code, message, docs: `docs/errors.md#${code}` }
 }
 

@@ -12,13 +12,13 @@ import type { ModelId } from '../model/embedding-model.ts'
 import { K_MAX } from '../vectors/vector-store.ts'
 
 /** Texts of one embed call: a few seconds of a CPU. Guess. */
-export const TEXTS_MAX = 256
+const TEXTS_MAX = 256
 /** UTF-16 units of a text; the model's own limit, in positions, is lower. It bounds what is tokenized. */
-export const TEXT_LENGTH_MAX = 20_000
+const TEXT_LENGTH_MAX = 20_000
 /** Records of one request; the body has a limit in bytes as well. */
 export const RECORDS_MAX = 10_000
 /** Users of one request. */
-export const USERS_MAX = 1_000
+const USERS_MAX = 1_000
 /** Numbers of one vector: above the hidden size of any model that fits. */
 const DIMENSIONS_MAX = 16_384
 const LIST_MAX = 1_000
@@ -61,7 +61,7 @@ const queryFlag = () => z.enum(['true', 'false']).transform((flag) => flag === '
 
 const score = () => z.number().min(-1).max(1)
 
-export const userRef = z.strictObject({ tenant: tenantId().default(DEFAULT_TENANT), user: userId() })
+const userRef = z.strictObject({ tenant: tenantId().default(DEFAULT_TENANT), user: userId() })
 
 export const userPath = z.strictObject({ id: userId() })
 export const instructionPath = z.strictObject({ id: instructionId() })

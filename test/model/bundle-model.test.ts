@@ -260,6 +260,7 @@ describe('what the model spends', () => {
     const counts = await spent(model, () => model.embedUsers([next], texts))
     assert.equal(counts.eventsEncoded, 1)
     assert.equal(counts.eventsCached, 6)
+    assert.ok(counts.encodeMs > 0 && counts.backboneMs > 0)
     assert.equal(counts.backboneRuns, 1)
     assert.equal(counts.backboneComputed, model.positions(next, texts))
     assert.equal(counts.backboneShared, 2 * model.positions(next, []))

@@ -15,6 +15,8 @@ const spending: Spending = {
   eventsEncoded: 3,
   eventsCached: 27,
   backboneRuns: 2,
+  encodeMs: 1_500,
+  backboneMs: 250,
 }
 
 const values = {
@@ -165,6 +167,8 @@ describe('metrics', () => {
     assert.equal(of('events_encoded_total{kind="computed"}'), 3)
     assert.equal(of('events_encoded_total{kind="cached"}'), 27)
     assert.equal(of('backbone_runs_total'), 2)
+    assert.equal(of('inference_stage_seconds_total{stage="encode"}'), 1.5)
+    assert.equal(of('inference_stage_seconds_total{stage="backbone"}'), 0.25)
   })
 
   test('no user ever becomes a label', async () => {

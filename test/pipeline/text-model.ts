@@ -44,6 +44,8 @@ export const textModel: EmbeddingModel = {
     eventsEncoded: 0,
     eventsCached: 0,
     backboneRuns: 0,
+    encodeMs: 0,
+    backboneMs: 0,
   }),
   close: async () => {},
 }
