@@ -1,6 +1,7 @@
 /** Metrics as Prometheus reads them, compared number by number with what was published. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Gauges, Spending } from '../../src/observability/gauges.ts'
@@ -192,6 +193,35 @@ describe('metrics', () => {
       series.get('freshet_http_request_duration_seconds_sum{method="GET",route="/v1/users/:id"}'),
       0.01,
     )
+  })
+
+  test('the page of operations lists every metric with its labels, and no other', async () => {
+    const deadLetters = new Map([['record-json', 1]])
+    consumed.publish({ topic: 't', partition: 0, outcomes: new Map([['dead-letter', 1]]), deadLetters })
+    refreshed.publish({
+      target: 'main/m',
+      users: 1,
+      stubs: 0,
+      outcome: 'acknowledged',
+      freshnessMs: [1],
+      embedMs: 1,
+      upsertMs: 1,
+    })
+    unavailable.publish({ what: 'vectors', error: new UnavailableError('disk-full', 'x'), attempt: 1 })
+    metrics.requestAnswered('GET', '/', 200, 1)
+    const exported = new Map<string, string>()
+    const { text } = await metrics.exposition()
+    for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm)) {
+      const sample = new RegExp(`^${name}(?:_count)?(?:\\{(.*)\\})? `, 'm').exec(text)
+      assert.ok(sample, `${name} has a sample`)
+      const labels = [...(sample[1] ?? '').matchAll(/(\w+)="/g)].map(([, label]) => label!)
+      exported.set(name!, labels.sort().join(' '))
+    }
+    const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+    const listed = [...page.matchAll(/^\| `(freshet_\w+)` \| ([\w, ]*)\|/gm)].map(
+      ([, name, labels]) => [name!, labels!.trim().split(', ').sort().join(' ')] as const,
+    )
+    assert.deepEqual(new Map(listed), exported)
   })
 
   test('two programs in one process count apart', async () => {

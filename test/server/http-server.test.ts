@@ -1,6 +1,7 @@
 /** The server as a whole: its limits, what it says of itself, junk, and how it closes. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
@@ -12,6 +13,7 @@ import { BODY_BYTES_MAX, type ServedFreshet, searchEvent, startServedFreshet } f
 interface Operation {
   operationId?: string
   summary?: string
+  security?: unknown
   parameters?: { in: string; name: string; schema?: { type?: unknown } }[]
   requestBody?: { content: Record<string, Media> }
   responses: Record<string, { content: Record<string, Media> }>
@@ -205,6 +207,21 @@ describe('the HTTP server', () => {
       }
       assert.equal(requestBody !== undefined, method === 'post' || method === 'put', name)
     }
+  })
+
+  test('the page of the API lists every route with who may call it, and no other', async () => {
+    const page = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8')
+    const listed = [...page.matchAll(/^\| `(\w+) (\S+)` \| (open|admin|probe) \|/gm)].map(
+      ([, method, path, access]) => `${method} ${path} ${access === 'admin' ? 'admin' : 'open'}`,
+    )
+    const { paths } = (await call('/openapi.json')).answer
+    const served = Object.entries(paths as Paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(
+        ([method, { security }]) =>
+          `${method.toUpperCase()} ${path} ${security === undefined ? 'open' : 'admin'}`,
+      ),
+    )
+    assert.deepEqual(listed.sort(), served.sort())
   })
 
   test('the examples of the OpenAPI document are requests that the API takes', async () => {
