@@ -1,0 +1,115 @@
+/** What is done now and then: readers follow a new text only once it is back-filled, and what nobody needs goes. */
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, suite, test } from 'node:test'
+import type { InstructionId } from '../../src/instructions/instruction.ts'
+import { vectorName } from '../../src/instructions/instruction.ts'
+import { aliasName } from '../../src/vectors/names.ts'
+import { type Fixture, openFixture, ref, search } from '../cli/standalone-fixture.ts'
+
+const DAY_MS = 86_400_000
+const NEXT = 'next' as InstructionId
+const [OLD, NEW] = ['What next?', 'What will they need next?']
+
+suite('housekeeping', () => {
+  let fixture: Fixture
+
+  beforeEach(async () => {
+    fixture = await openFixture()
+    await fixture.service.ingest([search('ada', 'hotels'), search('ben', 'boots')])
+    await fixture.service.addInstruction({ id: NEXT, text: OLD })
+    await fixture.settle()
+  })
+
+  afterEach(() => fixture.close())
+
+  async function main() {
+    const { updater, vectors } = fixture.standalone.parts
+    const { collection } = updater.control.view.main
+    return (await vectors.collections()).find(({ name }) => name === collection)!
+  }
+
+  async function readersOf(id: InstructionId) {
+    return (await main()).readerNames.get(id)
+  }
+
+  test('an alias that points elsewhere is put right at the next round', async () => {
+    const { updater, vectors, housekeeping } = fixture.standalone.parts
+    const { collection } = updater.control.view.main
+    const alias = aliasName('main' as never)
+    const other = { ...(await main()), name: 'freshet_main_other' as never }
+    await vectors.ensureCollection(other)
+    await vectors.setAlias(alias, other.name)
+    fixture.clock.nowMs += 60_000
+    await housekeeping.tick()
+    assert.equal(await vectors.alias(alias), collection)
+  })
+
+  test('readers keep the old text until every user has a vector for the new one', async () => {
+    const { housekeeping, updater } = fixture.standalone.parts
+    await fixture.service.addInstruction({ id: NEXT, text: NEW })
+    await housekeeping.tick()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, OLD))
+    updater.sweep.step()
+    await housekeeping.tick()
+    assert.equal(
+      await readersOf(NEXT),
+      vectorName(NEXT, OLD),
+      'the sweep has marked users that are not embedded yet',
+    )
+    await fixture.settle()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, NEW))
+    const { neighbours, stale } = await fixture.service.nearest({
+      instruction: NEXT,
+      k: 5,
+      from: { users: [ref('ada')] },
+    })
+    assert.deepEqual([neighbours.length, stale], [1, false])
+  })
+
+  test('the old text is embedded for the time that readers have, then its vectors go', async () => {
+    await fixture.service.addInstruction({ id: NEXT, text: NEW })
+    await fixture.settle()
+    assert.ok((await main()).vectorNames.includes(vectorName(NEXT, OLD)))
+    fixture.clock.nowMs += 7 * DAY_MS - 1
+    await fixture.settle()
+    assert.ok((await main()).vectorNames.includes(vectorName(NEXT, OLD)))
+    fixture.clock.nowMs += 2
+    await fixture.settle()
+    await fixture.settle()
+    assert.deepEqual(
+      (await main()).vectorNames.sort(),
+      [vectorName('general' as never, null), vectorName(NEXT, NEW)].sort(),
+    )
+    const { instructions } = await fixture.service.instructions()
+    assert.equal(instructions.find(({ id }) => id === NEXT)!.previous, null)
+  })
+
+  test('a retired instruction loses its readers and its vectors at once', async () => {
+    await fixture.service.retireInstruction(NEXT)
+    await fixture.settle()
+    const { vectorNames, readerNames } = await main()
+    assert.deepEqual(vectorNames, [vectorName('general' as never, null)])
+    assert.equal(readerNames.has(NEXT), false)
+  })
+
+  test('the stub of a forgotten user stays for a day, and is purged after it', async () => {
+    await fixture.service.forget(ref('ada'))
+    await fixture.settle()
+    assert.equal((await main()).stubs, 1)
+    fixture.clock.nowMs += DAY_MS
+    await fixture.standalone.parts.housekeeping.tick()
+    assert.equal((await main()).stubs, 1)
+    fixture.clock.nowMs += 60_000
+    await fixture.standalone.parts.housekeeping.tick()
+    assert.equal((await main()).stubs, 0)
+  })
+
+  test('log records older than their retention go, those not committed never', async () => {
+    const { log, housekeeping } = fixture.standalone.parts
+    fixture.clock.nowMs += 101 * DAY_MS
+    await housekeeping.tick()
+    const kept = log.endOffset() - log.firstOffset()
+    assert.equal(kept, 1, 'the last record remembers the sequence')
+  })
+})
