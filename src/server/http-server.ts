@@ -28,6 +28,8 @@ import { userRoutes } from './user-routes.ts'
 const PARAM_LENGTH_MAX = 256 * 9
 /** Idle connections are kept so long for the next request. */
 const KEEP_ALIVE_MS = 72_000
+/** Connections open at a time; more are refused. Far above what a machine serves, below what its file handles allow. Guess. */
+const CONNECTIONS_MAX = 4_096
 /** Addresses whose requests are counted at a time; the least recently seen are forgotten first. */
 const ADDRESSES_MAX = 5_000
 
@@ -100,6 +102,7 @@ export async function createServer(service: FreshetService, options: ServerOptio
     { config: PROBE, schema: { hide: true, summary: 'This API, as an OpenAPI document' } },
     () => app.swagger(),
   )
+  app.server.maxConnections = CONNECTIONS_MAX
   await app.ready()
   return {
     app,

@@ -70,4 +70,12 @@ describe('access', () => {
     ])
       assert.equal((await call('/v1/parked/retry', from(headers))).status, 200)
   })
+
+  test('guessing the secret is limited as any call is', async () => {
+    const server = await freshet.serve({ adminSecret: SECRET, requestsPerMinuteMax: 2 })
+    const guess = { headers: { authorization: 'Bearer a-guess-of-sixteen' }, on: server }
+    await refused('/v1/parked', guess, 401, 'admin-secret')
+    await refused('/v1/parked', guess, 401, 'admin-secret')
+    await refused('/v1/parked', guess, 429, 'request-rate')
+  })
 })
