@@ -68,6 +68,11 @@ export async function serve(standalone: Standalone, observers: Observers): Promi
     })
     const url = await server.listen()
     directory.announce(url)
+    // Until the program has drained and ended, probes already say that it is over.
+    standalone.ended().catch((error: unknown) => {
+      health.failed(error)
+      logs.error('pipeline', 'stopped for good', error)
+    })
     return { service, url, ...observers, recent, close }
   } catch (error) {
     await close()

@@ -1,6 +1,6 @@
 /** Alive, ready, degraded: three questions with three answers, so that an outage of a neighbour restarts nobody. */
 
-import type { UnavailableError } from '../errors.ts'
+import { FreshetError, UnavailableError } from '../errors.ts'
 import { consumed, owner, refreshed, type UnavailableMessage, unavailable } from '../pipeline/channels.ts'
 import type { Clock } from '../pipeline/clock.ts'
 
@@ -74,7 +74,7 @@ export class Health {
 
   /** Said by whoever ran the pipeline, when it ended with an error that only a restart mends. */
   failed(error: unknown): void {
-    this.failure ??= error instanceof Error ? error.message : String(error)
+    this.failure ??= codeOf(error)
   }
 
   /** Notes that the event loop turns, and who has recovered; called by a timer. */
@@ -118,12 +118,14 @@ export class Health {
   private forgive(): void {
     const nowMs = this.clock.nowMs()
     for (const [what, { lastMs, error }] of this.outages) {
-      const pauseMs = (error as Partial<UnavailableError>).retryAfterMs ?? 0
+      const pauseMs = error instanceof UnavailableError ? error.retryAfterMs : 0
       if (nowMs - lastMs >= Math.max(FORGIVEN_MS, 2 * pauseMs)) this.up(what)
     }
   }
 }
 
-function codeOf(error: Error): string {
-  return (error as { code?: string }).code ?? error.message
+/** Health is open to everybody; a message may name a user. */
+function codeOf(error: unknown): string {
+  if (error instanceof FreshetError) return error.code
+  return `${error instanceof Error ? error.name : 'an error'}, see the log`
 }

@@ -83,9 +83,16 @@ describe('health', () => {
     assert.match(health.live().why!, /event loop/)
     health.beat()
     assert.equal(health.live().live, true)
-    health.failed(new Error('fenced'))
+    health.failed(new UnavailableError('fenced', 'of user ada'))
     health.failed(new Error('what came of it'))
     assert.deepEqual(health.live(), { live: false, why: 'the pipeline has stopped: fenced' })
+  })
+
+  test('what everybody may read names codes and classes, never a message', () => {
+    unavailable.publish({ what: 'model', error: new TypeError('user ada is odd'), attempt: 1 })
+    assert.deepEqual(health.degraded, ['model: TypeError, see the log'])
+    health.failed(new RangeError('user ada is odd'))
+    assert.match(health.live().why!, /^the pipeline has stopped: RangeError, see the log$/)
   })
 
   test('a take-over is a stage, not an illness', () => {
