@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { MUTANTS } from '../pipeline/consistency/mutants.ts'
 import { loadPipeline } from '../pipeline/consistency/pipeline-modules.ts'
-import { runScenario, scenarios } from '../pipeline/consistency/scenario.ts'
+import { runScenario } from '../pipeline/consistency/scenario.ts'
+import { scenarios } from '../pipeline/consistency/steps.ts'
 
 const [runs = '1000', rule = '', seed = String(Date.now() & 0x7fffffff), out = ''] = process.argv.slice(2)
 const mutant = MUTANTS.find((known) => known.rule === rule)

@@ -4,7 +4,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { MUTANTS } from '../pipeline/consistency/mutants.ts'
 import { loadPipeline } from '../pipeline/consistency/pipeline-modules.ts'
-import { named, runScenario, scenarios } from '../pipeline/consistency/scenario.ts'
+import { runScenario } from '../pipeline/consistency/scenario.ts'
+import { named, scenarios } from '../pipeline/consistency/steps.ts'
 
 const [runs = '2000', ...rules] = process.argv.slice(2)
 const clean = await loadPipeline()

@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { MUTANTS } from './mutants.ts'
 import { loadPipeline } from './pipeline-modules.ts'
-import { runScenario, type Scenario, scenarios } from './scenario.ts'
+import { runScenario } from './scenario.ts'
+import { type Scenario, scenarios } from './steps.ts'
 
 /** About four seconds; `node test/tools/consistency.ts 1000000` runs as many as one has patience for. */
 const RUNS = 1_500

@@ -212,16 +212,16 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '      return [topic, committed.get(topic) ?? position]',
   },
   {
-    rule: 'O4-day',
-    file: OWNERSHIP,
-    find: '    if (checkpoint !== null) this.dayNow = Math.max(this.dayNow, checkpoint.day)\n',
-    replace: '',
-  },
-  {
-    rule: 'O6',
+    rule: 'O5',
     file: 'pipeline/changelog-state-store.ts',
-    find: '    const { acknowledged, dueMs, parked, epoch } = known\n',
-    replace: '    const { acknowledged, dueMs, parked, epoch } = live\n',
+    find: '    const appended = this.changelog.append(partition, records)\n',
+    replace: `    const early: ChangelogRecord[] = records.flatMap(({ user, epoch }) =>
+      (this.local(partition, user)?.epochs ?? [])
+        .filter((old) => old < epoch)
+        .map((old) => ({ kind: 'state', user, epoch: old, state: null })),
+    )
+    const appended = this.changelog.append(partition, early).then(() => this.changelog.append(partition, records))
+`,
   },
   {
     rule: 'O7',
@@ -232,7 +232,10 @@ export const MUTANTS: readonly Mutant[] = [
 ]
 
 /** Rules whose absence mends itself at rest: a test looks at the moment before. */
-export const TRANSIENT: Record<'tombstones' | 'readBack', Mutant> = {
+export const TRANSIENT: Record<
+  'tombstones' | 'readBack' | 'day' | 'topicId' | 'copiedAcknowledgements',
+  Mutant
+> = {
   tombstones: {
     rule: 'O1-tombstones',
     file: OWNERSHIP,
@@ -244,5 +247,23 @@ export const TRANSIENT: Record<'tombstones' | 'readBack', Mutant> = {
     file: REFRESHER,
     find: '      ownership.fenced(stored.version.epoch)\n',
     replace: '',
+  },
+  day: {
+    rule: 'O4-day',
+    file: OWNERSHIP,
+    find: '    if (checkpoint !== null) this.dayNow = Math.max(this.dayNow, checkpoint.day)\n',
+    replace: '',
+  },
+  topicId: {
+    rule: 'O6-topic',
+    file: 'pipeline/changelog-state-store.ts',
+    find: 'if (copy !== undefined && copy.topicId !== topicId) local.clear(partition)',
+    replace: '',
+  },
+  copiedAcknowledgements: {
+    rule: 'O6-acknowledged',
+    file: 'pipeline/changelog-state-store.ts',
+    find: '    const { acknowledged, dueMs, parked, epoch } = known\n',
+    replace: '    const { acknowledged, dueMs, parked, epoch } = live\n',
   },
 }

@@ -1,128 +1,22 @@
 /** One run of the consistency model: steps drawn by the test, then rest; at rest every vector must be right. */
 
-import fc from 'fast-check'
 import { UnavailableError } from '../../../src/errors.ts'
-import type { ModelId } from '../../../src/model/embedding-model.ts'
+import { changeInstruction, changeModel } from './operator.ts'
 import { whatIsWrong } from './oracle.ts'
 import type { PipelineModules } from './pipeline-modules.ts'
+import { RestoredStates } from './restored-states.ts'
+import { kindOf, type Scenario } from './steps.ts'
 import { Ink, Worker } from './worker.ts'
 import {
   DAY_UNITS,
   keyOfUser,
   PARTITIONS,
-  partitionOf,
   REQUEST_UNITS_MAX,
   type Request,
   TOPICS,
   USERS,
   World,
 } from './world.ts'
-
-/** A step is a number; what it means depends on the world as it is then, so any list of steps can be run. */
-export interface Scenario {
-  seed: number
-  /** Users in a micro-batch. */
-  batch: number
-  /** Only one user has events: rare hazards need many of one user. */
-  oneUser: boolean
-  /** Hazards left out, as bits: parking, tabular, tombstones. */
-  without: number
-  /** Which kinds of step are drawn, and how often: TABLES. */
-  table: number
-  steps: readonly (readonly [kind: number | string, a: number, b: number])[]
-}
-
-const SETTLE = 'settle'
-
-/** Anything at any time. */
-const FREE = weighted({
-  event: 10,
-  tabular: 2,
-  forget: 2,
-  repeat: 2,
-  instruction: 2,
-  model: 4,
-  snapshot: 1,
-  rebalance: 3,
-  crash: 2,
-  join: 8,
-  compact: 1,
-  purge: 2,
-  reset: 1,
-  skew: 1,
-  time: 4,
-  day: 1,
-  poll: 16,
-  control: 4,
-  sweep: 5,
-  refresh: 20,
-  'land-append': 14,
-  'land-request': 14,
-  wake: 18,
-  expire: 3,
-  commit: 5,
-  alias: 1,
-  [SETTLE]: 5,
-})
-
-/** Settle, then a short hazard: what rare faults need, and what draws at random seldom line up. */
-const hazard = (focus: Record<string, number>) =>
-  weighted({
-    event: 4,
-    poll: 3,
-    go: 9,
-    expire: 4,
-    'land-request': 6,
-    'land-append': 3,
-    wake: 3,
-    crash: 2,
-    rebalance: 3,
-    join: 3,
-    time: 2,
-    [SETTLE]: 6,
-    macro: 5,
-    ...focus,
-  })
-
-const TABLES: readonly (readonly string[])[] = [
-  FREE,
-  hazard({ instruction: 10 }),
-  hazard({ model: 10, forget: 2, day: 1, purge: 2 }),
-  hazard({ snapshot: 8, instruction: 2 }),
-  hazard({ tabular: 6, forget: 3, repeat: 3, compact: 3, reset: 2, purge: 2, day: 2, skew: 1 }),
-]
-
-function weighted(weights: Record<string, number>): readonly string[] {
-  return Object.entries(weights).flatMap(([kind, weight]) => Array<string>(weight).fill(kind))
-}
-
-const step = fc.tuple(fc.nat(1_000), fc.nat(63), fc.nat(63))
-
-function scenarioOf(table: fc.Arbitrary<number>, maxLength: number): fc.Arbitrary<Scenario> {
-  return fc.record({
-    seed: fc.nat(1_000_000),
-    batch: fc.integer({ min: 1, max: 3 }),
-    oneUser: fc.boolean(),
-    without: fc.nat(7),
-    table,
-    steps: fc.array(step, { maxLength, size: 'max' }),
-  })
-}
-
-function kindOf(table: number, kind: number | string): string {
-  return typeof kind === 'string' ? kind : TABLES[table]![kind % TABLES[table]!.length]!
-}
-
-/** The same scenario by the names of its steps: it means the same when the tables change, so it can be kept. */
-export function named(scenario: Scenario): Scenario {
-  const steps = scenario.steps.map(([kind, a, b]) => [kindOf(scenario.table, kind), a, b] as const)
-  return { ...scenario, steps }
-}
-
-export const scenarios: fc.Arbitrary<Scenario> = fc.oneof(
-  scenarioOf(fc.constant(0), 140),
-  scenarioOf(fc.integer({ min: 1, max: TABLES.length - 1 }), 36),
-)
 
 /** Round of the rest in which parked users are tried again. */
 const RETRY_ROUND = 5
@@ -137,13 +31,14 @@ export class Run {
   private readonly scenario: Scenario
   private readonly modules: PipelineModules
   private readonly ink = new Ink()
-  private epochs = new Map<Worker, number>()
+  private readonly restored: RestoredStates
   private nextWorker = 1
 
   constructor(scenario: Scenario, modules: PipelineModules) {
     this.scenario = scenario
     this.modules = modules
     this.world = new World(scenario.seed)
+    this.restored = new RestoredStates(this.world)
   }
 
   /** @returns what is wrong; null: nothing */
@@ -158,7 +53,7 @@ export class Run {
       this.trace.push(`${name} ${a} ${b} @${this.world.nowUnits}`)
       await this.step(name, a, b)
       await drain()
-      const wrong = this.failures() ?? this.checkRestored()
+      const wrong = this.failures() ?? this.restored.whatIsMissing(this.workers)
       if (wrong !== null) return wrong
     }
     this.trace.push('--- rest')
@@ -170,89 +65,73 @@ export class Run {
   }
 
   private async step(kind: string, a: number, b: number): Promise<void> {
-    const { world, scenario } = this
     const live = this.workers.filter(({ alive }) => alive)
     const worker = live[a % live.length]!
-    const user = scenario.oneUser ? USERS[0] : USERS[a % USERS.length]!
-    switch (kind) {
-      case 'event':
-        return world.addEvent(user, b & 1, b >> 1 > 22 ? 0 : b >> 1, (scenario.without & 1) === 0 && a > 58)
-      case 'repeat':
-        return world.repeatEvent(user, b & 1, b >> 2, (b & 2) === 2)
-      case 'tabular':
-        return (scenario.without & 2) === 0 ? world.addTabular(user, b % 4 === 0 ? null : b % 12) : undefined
-      case 'forget':
-        return (scenario.without & 4) === 0 ? world.forget(user) : undefined
-      case 'instruction':
-        return this.changeInstruction(a, b)
-      case 'model':
-        return this.changeModel(a)
-      case 'snapshot':
-        return world.snapshot === null ? world.takeSnapshot() : world.restoreSnapshot()
-      case 'rebalance':
-        return this.rebalance(a, b)
-      case 'crash':
-        return this.crash(worker, b)
-      case 'join':
-        return worker.joined !== world.generation ? worker.join() : undefined
-      case 'compact':
-        if (b % 3 === 2) world.compactTabular()
-        else world.compactChangelog(b % PARTITIONS)
-        return
-      case 'purge':
-        return world.purgeStubs()
-      case 'reset': {
-        const offsets = world.groupOffsets[a % PARTITIONS]!
-        const topic = TOPICS[b % TOPICS.length]!
-        offsets.set(topic, Math.floor(((offsets.get(topic) ?? 0) * (a & 3)) / 4))
-        return
-      }
-      case 'skew':
-        worker.skewUnits = [0, -7, 6, 15, -12][b % 5]!
-        return
-      case 'time':
-        return this.advance(1 + (b & 3))
-      case 'day':
-        return this.advance(DAY_UNITS)
-      case 'poll':
-        for (let i = 0; i <= b >> 4; i++) worker.poll(a % PARTITIONS, (b + i) % TOPICS.length)
-        return
-      case 'control':
-        return this.launch(worker, worker.updater.control.readToEnd())
-      case 'sweep':
-        worker.updater.sweep.step()
-        return
-      case 'refresh':
-        worker.holdEmbeddings = b % 4 === 0
-        return this.launch(worker, worker.updater.refreshOnce(b % 8 < 4))
-      case 'land-append': {
-        const sender = this.workers[a % this.workers.length]!
-        for (let i = 0; i <= b >> 4; i++) sender.landAppend(b % 8 === 0, b % 4 === 2)
-        return
-      }
-      case 'land-request':
-        return this.landRequest(a, b % 4 !== 0)
-      case 'wake':
-        worker.sleeps.shift()?.()
-        worker.embeddings.splice(b % Math.max(worker.embeddings.length, 1), 1)[0]?.()
-        return
-      case 'expire': {
+    const user = this.scenario.oneUser ? USERS[0] : USERS[a % USERS.length]!
+    if (!this.worldStep(kind, user, a, b)) await this.workerStep(kind, worker, a, b)
+  }
+
+  /** What happens to the world, whoever works in it. @returns false: the step is a worker's */
+  private worldStep(kind: string, user: string, a: number, b: number): boolean {
+    const { world } = this
+    const { without } = this.scenario
+    const steps: Record<string, () => void> = {
+      event: () => world.addEvent(user, b & 1, b >> 1 > 22 ? 0 : b >> 1, (without & 1) === 0 && a > 58),
+      repeat: () => world.repeatEvent(user, b & 1, b >> 2, (b & 2) === 2),
+      tabular: () => (without & 2) === 0 && world.addTabular(user, b % 4 === 0 ? null : b % 12),
+      forget: () => (without & 4) === 0 && world.forget(user),
+      instruction: () => changeInstruction(world, a, b),
+      model: () => changeModel(world, a),
+      snapshot: () => (world.snapshot === null ? world.takeSnapshot() : world.restoreSnapshot()),
+      rebalance: () => this.rebalance(a, b),
+      compact: () => (b % 3 === 2 ? world.compactTabular() : world.compactChangelog(b % PARTITIONS)),
+      purge: () => world.purgeStubs(),
+      reset: () => world.resetOffset(a % PARTITIONS, TOPICS[b % TOPICS.length]!, (a & 3) / 4),
+      time: () => this.advance(1 + (b & 3)),
+      day: () => this.advance(DAY_UNITS),
+      'land-request': () => this.landRequest(a, b % 4 !== 0),
+      expire: () => {
         const waiting = world.requests.filter(({ answered }) => !answered)
         const request = waiting[a % Math.max(waiting.length, 1)]
         if (request !== undefined) this.expire(request)
-        return
-      }
-      case 'go':
-        return this.go(worker, b)
-      case 'macro':
-        return this.macro(a, b)
-      case 'commit':
-        return this.launch(worker, worker.updater.commitOnce())
-      case 'alias':
-        return this.keepAliases(worker)
-      case SETTLE:
-        return this.settle()
+      },
     }
+    steps[kind]?.()
+    return steps[kind] !== undefined
+  }
+
+  private async workerStep(kind: string, worker: Worker, a: number, b: number): Promise<void> {
+    const { updater } = worker
+    const steps: Record<string, () => unknown> = {
+      crash: () => this.crash(worker, b),
+      join: () => worker.joined !== this.world.generation && worker.join(),
+      skew: () => {
+        worker.skewUnits = [0, -7, 6, 15, -12][b % 5]!
+      },
+      poll: () => {
+        for (let i = 0; i <= b >> 4; i++) worker.poll(((a >> 5) + a) % PARTITIONS, (b + i) % TOPICS.length)
+      },
+      control: () => this.launch(worker, updater.control.readToEnd()),
+      sweep: () => updater.sweep.step(),
+      refresh: () => {
+        worker.holdEmbeddings = b % 4 === 0
+        this.launch(worker, updater.refreshOnce(b % 8 < 4))
+      },
+      'land-append': () => {
+        const sender = this.workers[a % this.workers.length]!
+        for (let i = 0; i <= b >> 4; i++) sender.landAppend(b % 8 === 0, b % 4 === 2)
+      },
+      wake: () => {
+        worker.sleeps.shift()?.()
+        worker.embeddings.splice(b % Math.max(worker.embeddings.length, 1), 1)[0]?.()
+      },
+      go: () => this.go(worker, b),
+      macro: () => this.macro(a, b),
+      commit: () => this.launch(worker, updater.commitOnce()),
+      alias: () => this.keepAliases(worker),
+      settle: () => this.settle(),
+    }
+    await steps[kind]!()
   }
 
   /** The step's work goes on in the background; what it ends with is looked at after the step. */
@@ -272,40 +151,6 @@ export class Run {
         return `worker ${worker.id} failed: ${(failure as Error).stack ?? String(failure)}`
       worker.die()
       this.ensureAlive()
-    }
-    return null
-  }
-
-  /** Nothing below a position that a take-over starts from is missing in the state. */
-  private checkRestored(): string | null {
-    for (const worker of this.workers) {
-      const { ownership } = worker.updater
-      if (!worker.alive || ownership.stage !== 'owner' || this.epochs.get(worker) === ownership.epoch)
-        continue
-      this.epochs.set(worker, ownership.epoch)
-      for (const partition of ownership.partitions.values())
-        for (const user of USERS) {
-          if (partitionOf(user) !== partition.number) continue
-          const state = partition.stateOf(partition.entry(keyOfUser(user)))
-          for (const [topicIndex, modality] of [
-            [0, 'paybill'],
-            [1, 'search'],
-          ] as const) {
-            const window = state.windows[modality]
-            const below = this.world.logs[topicIndex]![partition.number]!.slice(0, partition.read[topicIndex])
-            const eventTimes = below.flatMap(({ says }) =>
-              says.user === user &&
-              says.kind === 'event' &&
-              says.event.eventTimeMs > (state.tombstoneMs ?? -1)
-                ? [says.event]
-                : [],
-            )
-            const newest = eventTimes.reduce((max, event) => Math.max(max, event.eventTimeMs), -1)
-            const isLate = (ms: number) => this.world.nowUnits * 8_640_000 - ms > 30 * 8_640_000
-            if (newest >= 0 && !isLate(newest) && (window.at(-1)?.eventTimeMs ?? -1) < newest)
-              return `checkpoint past an event: ${user} of worker ${worker.id} lacks ${newest / 8_640_000} in ${modality}`
-          }
-        }
     }
     return null
   }
@@ -364,51 +209,6 @@ export class Run {
     request.answered = true
   }
 
-  private changeInstruction(a: number, b: number): void {
-    const { world } = this
-    const known = world.instructions.findLast((r) => r.kind === 'instruction' && r.instruction.id === 'i2')
-    const isThere = known?.kind === 'instruction' && known.instruction.status === 'active'
-    if (a % 3 === 0) world.addInstruction('i1', 'main', b & 1 ? 'a' : 'b')
-    else if (a % 3 === 1) world.addInstruction('i2', 'main', isThere ? null : 'c')
-    else world.addInstruction('s1', 'slow', b & 1 ? 's' : 'r')
-  }
-
-  private changeModel(a: number): void {
-    const { world } = this
-    const { active, also, existing } = world.models.at(-1)!
-    const other = (active === 'ma' ? 'mb' : 'ma') as ModelId
-    const names = (model: string) => ['main', 'slow'].map((group) => `freshet_${group}_${model}`)
-    const switchAlias = (model: string) => {
-      for (const group of ['main', 'slow'])
-        world.requests.push({
-          land: () => {
-            world.alias.set(`freshet_${group}`, `freshet_${group}_${model}`)
-          },
-          reply: () => {},
-          expire: () => {},
-          sentUnits: world.nowUnits,
-          sender: { alive: true },
-          answered: true,
-        })
-    }
-    if (also !== null) {
-      world.appendModels({ active: a % 3 === 0 ? active : also, also: null, existing })
-      if (a % 3 !== 0) switchAlias(also)
-      return
-    }
-    if (!existing.includes(other)) {
-      world.appendModels({ active, also: other, existing: [...existing, other] })
-      for (const name of names(other)) world.sink.set(name, new Map())
-    } else if (a % 4 < 2) {
-      world.appendModels({ active: other, also: null, existing })
-      switchAlias(other)
-    } else if (a % 4 === 2) world.appendModels({ active, also: other, existing })
-    else if (world.alias.get('freshet_main') === `freshet_main_${active}`) {
-      world.appendModels({ active, also: null, existing: [active] })
-      for (const name of names(other)) world.sink.delete(name)
-    }
-  }
-
   private keepAliases(worker: Worker): void {
     if (worker.updater.ownership.stage !== 'owner') return
     const work = worker.updater.control
@@ -440,7 +240,9 @@ export class Run {
     const worker = owners[bit(0) % Math.max(owners.length, 1)]
     if (worker === undefined) return
     const change = (which: number) =>
-      bit(1) ? this.changeInstruction((a >> 2) % 3, which) : this.changeModel(which + 2 * bit(2))
+      bit(1)
+        ? changeInstruction(this.world, (a >> 2) % 3, which)
+        : changeModel(this.world, which + 2 * bit(2))
     if (bit(3)) this.world.addEvent(USERS[bit(4)]!, bit(5), 0, false)
     change(0)
     await this.go(worker, bit(6) ? 9 : 14)
@@ -516,7 +318,7 @@ export class Run {
         if (worker.alive && world.assignment.includes(worker.id)) await this.turn(worker, true)
         else worker.landAppend(false)
       }
-      const wrong = this.failures() ?? this.checkRestored()
+      const wrong = this.failures() ?? this.restored.whatIsMissing(this.workers)
       if (wrong !== null) return wrong
       if (world.assignment.some((id) => !this.workers.find((worker) => worker.id === id)?.alive))
         this.rebalance(0, 1)

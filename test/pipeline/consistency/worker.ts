@@ -1,9 +1,7 @@
 /** One worker of the consistency model: the real pipeline over fake drivers, whose answers come when the model says. */
 
 import { ConfigError, UnavailableError } from '../../../src/errors.ts'
-import type { UserKey } from '../../../src/events/ids.ts'
 import type { EmbeddingModel, ModelId, UserInput } from '../../../src/model/embedding-model.ts'
-import type { Changelog, ChangelogRecord, LocalStates } from '../../../src/pipeline/changelog.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
 import type { EventSource, Positions, SourceListener } from '../../../src/pipeline/event-source.ts'
 import { DEFAULT_PIPELINE_SETTINGS } from '../../../src/pipeline/settings.ts'
@@ -16,17 +14,10 @@ import type {
   StoredPoint,
   VectorStore,
 } from '../../../src/vectors/vector-store.ts'
-import type { UserState, WindowSnapshot } from '../../../src/window/user-state.ts'
+import type { WindowSnapshot } from '../../../src/window/user-state.ts'
 import type { PipelineModules } from './pipeline-modules.ts'
-import {
-  type Disk,
-  PARTITIONS,
-  type PendingAppend,
-  TOPICS,
-  UNIT_MS,
-  type World,
-  type WorldRecord,
-} from './world.ts'
+import { changelogOf, localStatesOf } from './worker-stores.ts'
+import { PARTITIONS, type PendingAppend, TOPICS, UNIT_MS, type World, type WorldRecord } from './world.ts'
 
 /** What a window reads like in a vector: the oracle writes the same text without freshet. */
 export function inputText(model: string, input: UserInput): string {
@@ -95,13 +86,17 @@ export class Worker {
     this.id = id
     this.diskId = diskId
     this.skewUnits = skewUnits
-    const store: StateStore = new modules.ChangelogStateStore(this.changelog(), this.localStates(), () => ({
-      paybill: 2,
-      search: 2,
-      miniprogram: 0,
-      spm: 0,
-      app: 0,
-    }))
+    const store: StateStore = new modules.ChangelogStateStore(
+      changelogOf(world, this.appends),
+      localStatesOf(world, diskId),
+      () => ({
+        paybill: 2,
+        search: 2,
+        miniprogram: 0,
+        spm: 0,
+        app: 0,
+      }),
+    )
     this.vectorsPort = this.vectors()
     const models = new Map(Object.keys(MODELS).map((name) => [name as ModelId, this.model(name)]))
     this.updater = new modules.Updater({
@@ -241,49 +236,6 @@ export class Worker {
     }
   }
 
-  private changelog(): Changelog {
-    const { world } = this
-    return {
-      topicId: async () => world.changelogId,
-      read: async (partition, from) => ({
-        records: world.changelog[partition]!.filter(({ position }) => position >= from),
-        end: world.changelogEnd[partition]!,
-      }),
-      append: (partition, records) =>
-        new Promise((resolve) => {
-          this.appends.push({ partition, records: records.map(copyRecord), done: resolve })
-        }),
-    }
-  }
-
-  private localStates(): LocalStates {
-    const disk = (): Disk => this.world.disk(this.diskId)
-    const name = (partition: number, user: UserKey) => `${partition} ${user}`
-    const usersIn = (map: ReadonlyMap<string, unknown>, partition: number) =>
-      [...map.keys()].filter((key) => key.startsWith(`${partition} `)).map((key) => key.slice(2) as UserKey)
-    return {
-      position: (partition) => disk().positions.get(partition),
-      advance: (partition, position) => disk().positions.set(partition, position),
-      copied: (partition, user) => copyLocal(disk().copies.get(name(partition, user))),
-      writeCopy: (partition, user, local) => disk().copies.set(name(partition, user), copyLocal(local)!),
-      live: (partition, user) => copyLocal(disk().lives.get(name(partition, user))),
-      liveUsers: (partition) => usersIn(disk().lives, partition),
-      writeLive: (partition, user, local) => disk().lives.set(name(partition, user), copyLocal(local)!),
-      users: (partition, after, limit) => {
-        const users = new Set([...usersIn(disk().copies, partition), ...usersIn(disk().lives, partition)])
-        return [...users]
-          .filter((user) => after === null || user > after)
-          .sort()
-          .slice(0, limit)
-      },
-      clear: (partition) => {
-        for (const map of [disk().copies, disk().lives])
-          for (const key of [...map.keys()]) if (key.startsWith(`${partition} `)) map.delete(key)
-        disk().positions.delete(partition)
-      },
-    }
-  }
-
   private vectors(): VectorStore {
     const { world } = this
     const read = (name: string) => world.sink.get(name)
@@ -416,29 +368,4 @@ function render(model: ModelId, window: WindowSnapshot): UserInput {
     })
   void model
   return { events, tabular: window.tabular === null ? null : [window.tabular.numeric.f ?? null] }
-}
-
-function copyRecord(record: ChangelogRecord): ChangelogRecord {
-  if (record.kind === 'checkpoint' || record.state === null) return { ...record }
-  return { ...record, state: copyState(record.state) }
-}
-
-function copyLocal(local: { state: UserState; epochs: readonly number[] } | undefined) {
-  return local === undefined ? undefined : { state: copyState(local.state), epochs: [...local.epochs] }
-}
-
-function copyState(state: UserState): UserState {
-  const { windows } = state
-  return {
-    ...state,
-    windows: {
-      paybill: [...windows.paybill],
-      search: [...windows.search],
-      miniprogram: [],
-      spm: [],
-      app: [],
-    },
-    acknowledged: new Map(state.acknowledged),
-    dueMs: new Map(state.dueMs),
-  }
 }

@@ -171,6 +171,12 @@ export class World {
     this.models.push({ ...record, offset: this.models.length })
   }
 
+  /** An operator sets a group offset back, to a share of what it is. */
+  resetOffset(partition: number, topic: string, share: number): void {
+    const offsets = this.groupOffsets[partition]!
+    offsets.set(topic, Math.floor((offsets.get(topic) ?? 0) * share))
+  }
+
   land(partition: number, record: ChangelogRecord): void {
     this.changelog[partition]!.push({ position: this.changelogEnd[partition]!++, record })
   }

@@ -1,0 +1,78 @@
+/** The changelog and the local disks of the consistency model's workers, as the real state store reaches them. */
+
+import type { UserKey } from '../../../src/events/ids.ts'
+import type { Changelog, ChangelogRecord, LocalStates } from '../../../src/pipeline/changelog.ts'
+import type { UserState } from '../../../src/window/user-state.ts'
+import type { Disk, PendingAppend, World } from './world.ts'
+
+export type { PendingAppend }
+
+/** The changelog as one worker reaches it; its appends wait in a queue until they land. */
+export function changelogOf(world: World, appends: PendingAppend[]): Changelog {
+  return {
+    topicId: async () => world.changelogId,
+    read: async (partition, from) => ({
+      records: world.changelog[partition]!.filter(({ position }) => position >= from),
+      end: world.changelogEnd[partition]!,
+    }),
+    append: (partition, records) =>
+      new Promise((resolve) => {
+        if (records.length === 0) resolve()
+        else appends.push({ partition, records: records.map(copyRecord), done: resolve })
+      }),
+  }
+}
+
+/** A disk, as whoever runs on it finds it. */
+export function localStatesOf(world: World, diskId: number): LocalStates {
+  const disk = (): Disk => world.disk(diskId)
+  const name = (partition: number, user: UserKey) => `${partition} ${user}`
+  const usersIn = (map: ReadonlyMap<string, unknown>, partition: number) =>
+    [...map.keys()].filter((key) => key.startsWith(`${partition} `)).map((key) => key.slice(2) as UserKey)
+  return {
+    position: (partition) => disk().positions.get(partition),
+    advance: (partition, position) => disk().positions.set(partition, position),
+    copied: (partition, user) => copyLocal(disk().copies.get(name(partition, user))),
+    writeCopy: (partition, user, local) => disk().copies.set(name(partition, user), copyLocal(local)!),
+    live: (partition, user) => copyLocal(disk().lives.get(name(partition, user))),
+    liveUsers: (partition) => usersIn(disk().lives, partition),
+    writeLive: (partition, user, local) => disk().lives.set(name(partition, user), copyLocal(local)!),
+    users: (partition, after, limit) => {
+      const users = new Set([...usersIn(disk().copies, partition), ...usersIn(disk().lives, partition)])
+      return [...users]
+        .filter((user) => after === null || user > after)
+        .sort()
+        .slice(0, limit)
+    },
+    clear: (partition) => {
+      for (const map of [disk().copies, disk().lives])
+        for (const key of [...map.keys()]) if (key.startsWith(`${partition} `)) map.delete(key)
+      disk().positions.delete(partition)
+    },
+  }
+}
+
+function copyRecord(record: ChangelogRecord): ChangelogRecord {
+  if (record.kind === 'checkpoint' || record.state === null) return { ...record }
+  return { ...record, state: copyState(record.state) }
+}
+
+function copyLocal(local: { state: UserState; epochs: readonly number[] } | undefined) {
+  return local === undefined ? undefined : { state: copyState(local.state), epochs: [...local.epochs] }
+}
+
+function copyState(state: UserState): UserState {
+  const { windows } = state
+  return {
+    ...state,
+    windows: {
+      paybill: [...windows.paybill],
+      search: [...windows.search],
+      miniprogram: [],
+      spm: [],
+      app: [],
+    },
+    acknowledged: new Map(state.acknowledged),
+    dueMs: new Map(state.dueMs),
+  }
+}
