@@ -38,6 +38,8 @@ export interface FileReport {
   deadLetters: number
   /** Where this run began, in lines or records; null: the file had been read to its end before. */
   resumedAt: number | null
+  /** Where and why reading ended before the file did; null: it was read to its end. */
+  damage: string | null
 }
 
 /**
@@ -75,7 +77,7 @@ function timeOf(item: ImportItem, encoder: Standalone['parts']['encoder']): numb
   }
 }
 
-/** Reads one file into the log. */
+/** Reads one file into the log, as far as it can be read. */
 export async function importFile(
   standalone: Standalone,
   file: ImportFile,
@@ -85,16 +87,24 @@ export async function importFile(
   const before = log.importProgress(file.name)
   const isFresh = before === null || (before.isDone && options.again)
   if (before?.isDone === true && !options.again)
-    return { file: file.path, records: before.records, deadLetters: 0, resumedAt: null }
+    return { file: file.path, records: before.records, deadLetters: 0, resumedAt: null, damage: null }
   const resumedAt = isFresh ? 0 : before.position
   const batch = new Batch(standalone, file, options, isFresh ? 0 : before.records)
-  for await (const item of file.items()) {
-    if (item.index < resumedAt) continue
-    batch.add(item)
-    if (batch.isFull) await batch.append(false)
+  let damage: string | null = null
+  try {
+    for await (const item of file.items()) {
+      if (item.index < resumedAt) continue
+      batch.add(item)
+      if (batch.isFull) await batch.append(false)
+    }
+  } catch (error) {
+    // A container that is cut off: what was whole stays, and the other files go on.
+    if (!(error instanceof RecordError)) throw error
+    damage = `${error.code}: ${error.message}`
   }
-  await batch.append(true)
-  return { file: file.path, records: batch.records, deadLetters: batch.deadLetters, resumedAt }
+  await batch.append(damage === null)
+  const { records, deadLetters } = batch
+  return { file: file.path, records, deadLetters, resumedAt, damage }
 }
 
 class Batch {

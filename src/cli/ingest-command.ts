@@ -13,7 +13,7 @@ import { RemoteService } from '../server/remote-service.ts'
 import { dayString } from '../window/day.ts'
 import { type ImportFile, openImportFile } from './import-file.ts'
 import { type FileReport, importDay, importFile } from './importer.ts'
-import { duration, note, print, printJson, startBar } from './output.ts'
+import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked, settle } from './service-access.ts'
 import { openStandalone, type Standalone } from './standalone.ts'
@@ -144,6 +144,11 @@ function pace(records: number, bytes: number, total: number, startMs: number): s
 }
 
 function report(reports: readonly FileReport[], asOfDay: number, { json }: IngestOptions): void {
+  for (const { file, damage } of reports) {
+    if (damage === null) continue
+    note(`error: ${file}: ${damage}`)
+    process.exitCode = EXIT.usage
+  }
   if (json === true) {
     printJson({ asOf: dayString(asOfDay), files: reports })
     return

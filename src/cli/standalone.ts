@@ -130,22 +130,7 @@ function assemble(
     clock,
     settings: ofPipeline,
   })
-  const { retentionBytesMax, retentionDays } = settings.events.log
-  const housekeeping = new Housekeeping({
-    updater,
-    vectors,
-    clock,
-    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
-    tidyLog: async (nowMs) => {
-      await cutLog(directory.main, {
-        bytesMax: retentionBytesMax,
-        ageMsMax: retentionDays * DAY_MS,
-        keepFrom: source.keepFrom(),
-        nowMs,
-      })
-      log.forgetImports(nowMs - retentionDays * DAY_MS)
-    },
-  })
+  const housekeeping = keepHouse({ settings, clock, directory, log, source, controlLog, vectors, updater })
   const encoder = createIngestEncoder({ topics, schemas })
   return {
     settings,
@@ -164,6 +149,31 @@ function assemble(
     updater,
     housekeeping,
   }
+}
+
+function keepHouse(
+  parts: Pick<
+    StandaloneParts,
+    'settings' | 'clock' | 'directory' | 'log' | 'source' | 'controlLog' | 'vectors' | 'updater'
+  >,
+): Housekeeping {
+  const { settings, clock, directory, log, source, controlLog, vectors, updater } = parts
+  const { retentionBytesMax, retentionDays } = settings.events.log
+  return new Housekeeping({
+    updater,
+    vectors,
+    clock,
+    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
+    tidyLog: async (nowMs) => {
+      await cutLog(directory.main, {
+        bytesMax: retentionBytesMax,
+        ageMsMax: retentionDays * DAY_MS,
+        keepFrom: source.keepFrom(),
+        nowMs,
+      })
+      log.forgetImports(nowMs - retentionDays * DAY_MS)
+    },
+  })
 }
 
 export class Standalone {

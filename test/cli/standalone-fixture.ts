@@ -81,7 +81,12 @@ export function search(user: string, query: string, minutesAgo = 1): Record<stri
   const eventTimeMs = NOW_MS - minutesAgo * 60_000
   return {
     topic: 'behavior.search',
-    header: { event_id: `${user}-${query.slice(0, 60)}`, event_time: eventTimeMs, source: 'test', user_id: user },
+    header: {
+      event_id: `${user}-${query.slice(0, 60)}`,
+      event_time: eventTimeMs,
+      source: 'test',
+      user_id: user,
+    },
     query,
   }
 }

@@ -1,0 +1,113 @@
+/** `freshet dlq list|show|retry`: dead letters, their bytes, and their way back. */
+
+import type { Command } from 'commander'
+import { follow } from './follow-change.ts'
+import { note, print, printJson, printTable } from './output.ts'
+import { type GlobalOptions, positiveInteger, settingsOf } from './program-options.ts'
+import { timeText } from './query-commands.ts'
+import { withService } from './service-access.ts'
+
+export function addLetterCommands(program: Command): void {
+  const dlq = program
+    .command('dlq')
+    .description('dead letters: records that could not be what their topic says')
+  addList(dlq)
+  addShow(dlq)
+  addRetry(dlq)
+}
+
+function addList(dlq: Command): void {
+  dlq
+    .command('list')
+    .description('dead letters, oldest first')
+    .option('--limit <count>', 'at most so many', positiveInteger, 100)
+    .option('--after <id>', 'only letters behind this one', positiveInteger)
+    .option('--reason <code>', 'only those of this error')
+    .option('--json', 'the answer as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  freshet dlq list\n  freshet dlq list --reason record-value-too-large',
+    )
+    .action(async (_options: unknown, command: Command) => {
+      const options: GlobalOptions & { limit: number; after?: number; reason?: string; json?: boolean } =
+        command.optsWithGlobals()
+      const { limit, after, reason } = options
+      const { settings } = settingsOf(options)
+      const query = {
+        limit,
+        ...(after === undefined ? {} : { after }),
+        ...(reason === undefined ? {} : { reason }),
+      }
+      const letters = await withService(settings, ({ service }) => service.deadLetters(query))
+      if (options.json === true) {
+        printJson(letters)
+        return
+      }
+      printTable(
+        ['id', 'topic', 'offset', 'bytes', 'tries', 'failed', 'reason'],
+        letters.map((one) => [
+          String(one.id),
+          one.topic,
+          String(one.offset),
+          String(one.sizeBytes),
+          String(one.attempts),
+          timeText(one.failedAtMs),
+          one.reason,
+        ]),
+      )
+      if (letters.length === Math.min(limit, LIST_MAX))
+        note(`there may be more: --after ${letters.at(-1)!.id}`)
+    })
+}
+
+function addShow(dlq: Command): void {
+  dlq
+    .command('show')
+    .description('one dead letter: why, from where, and its bytes')
+    .argument('<id>', 'id of the letter', positiveInteger)
+    .option('--json', 'the answer as JSON')
+    .addHelpText('after', '\nExamples:\n  freshet dlq show 1')
+    .action(async (id: number, _options: unknown, command: Command) => {
+      const options: GlobalOptions & { json?: boolean } = command.optsWithGlobals()
+      const { settings } = settingsOf(options)
+      const letter = await withService(settings, ({ service }) => service.deadLetter(id))
+      if (options.json === true) {
+        printJson(letter)
+        return
+      }
+      print(`${letter.reason}: ${letter.error}`)
+      print(
+        `topic ${letter.topic}, partition ${letter.partition}, offset ${letter.offset}, ${letter.attempts} tries`,
+      )
+      for (const [name, value] of Object.entries(letter.headers)) print(`${name}: ${value}`)
+      print(`key: ${letter.key ?? '(none)'}`)
+      print(`value (base64): ${letter.valueBase64 ?? '(none)'}`)
+    })
+}
+
+function addRetry(dlq: Command): void {
+  dlq
+    .command('retry')
+    .description('put dead letters back on their topic, once the cause is mended')
+    .argument('[ids...]', 'ids of letters; default: all')
+    .option('--reason <code>', 'only those of this error')
+    .option('--no-wait', 'return once they are back on their topic')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  freshet dlq retry 1 2\n  freshet dlq retry --reason event-from-future',
+    )
+    .action(async (ids: string[], _options: unknown, command: Command) => {
+      const options: GlobalOptions & { wait: boolean; reason?: string } = command.optsWithGlobals()
+      const { settings } = settingsOf(options)
+      const query = {
+        ...(ids.length === 0 ? {} : { ids: ids.map(positiveInteger) }),
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+      }
+      const count = await withService(settings, async (access) => {
+        const retried = await access.service.retryDeadLetters(query)
+        await follow(access, options)
+        return retried
+      })
+      print(`${count} letters are back on their topics`)
+    })
+}
