@@ -55,8 +55,7 @@ function addList(dlq: Command): void {
           one.reason,
         ]),
       )
-      if (letters.length === Math.min(limit, LIST_MAX))
-        note(`there may be more: --after ${letters.at(-1)!.id}`)
+      if (letters.length === limit) note(`there may be more: --after ${letters.at(-1)!.id}`)
     })
 }
 
