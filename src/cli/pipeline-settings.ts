@@ -3,7 +3,7 @@
 import type { Settings } from '../config/settings.ts'
 import { DEFAULT_PIPELINE_SETTINGS, type PipelineSettings } from '../pipeline/settings.ts'
 
-export function pipelineSettings({ refresh, windows }: Settings): PipelineSettings {
+export function pipelineSettings({ model, refresh, windows }: Settings): PipelineSettings {
   return {
     ...DEFAULT_PIPELINE_SETTINGS,
     minEvents: refresh.minEvents,
@@ -18,6 +18,8 @@ export function pipelineSettings({ refresh, windows }: Settings): PipelineSettin
     memoryBytesMax: windows.memoryBytesMax,
     commitIntervalMs: refresh.commitIntervalMs,
     sweepUsersMax: Math.min(DEFAULT_PIPELINE_SETTINGS.sweepUsersMax, refresh.sweepUsersPerSecondMax),
+    sweepUsersPerSecondMax: refresh.sweepUsersPerSecondMax,
+    renderedAs: model.timezone,
     maxFutureSkewMs: windows.maxFutureSkewMs,
     horizonDays: horizonDays(windows.horizonDays),
   }

@@ -225,13 +225,17 @@ export class Standalone {
 
   /** Embeds without waiting for any debounce until nothing is left to do, then commits. @param report called with users that still wait */
   async untilIdle(report: (waiting: number) => void = () => {}): Promise<void> {
-    const { updater, housekeeping } = this.parts
+    const { updater, housekeeping, pipelineSettings } = this.parts
     updater.refreshing = true
+    const { sweepUsersPerSecondMax } = pipelineSettings
+    // Somebody waits for it: there is nothing that a sweep should give way to.
+    pipelineSettings.sweepUsersPerSecondMax = Number.POSITIVE_INFINITY
     while ((await this.lag()) > 0 || !updater.idle) {
       const worked = await updater.refreshOnce(true)
       report(this.waiting)
       if (!worked) await this.pause()
     }
+    pipelineSettings.sweepUsersPerSecondMax = sweepUsersPerSecondMax
     await updater.commitOnce()
     await housekeeping.tick()
   }

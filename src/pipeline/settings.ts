@@ -28,6 +28,8 @@ export interface PipelineSettings {
   sessionTimeoutMs: number
   /** Users a sweep looks at in one step; it waits while more than this many are marked and not refreshed yet. */
   sweepUsersMax: number
+  /** And in a second: a back-fill gives way to live events. Infinity: as many as the machine can. */
+  sweepUsersPerSecondMax: number
   /** Events further ahead of their append time go to the dead letters (S4). */
   maxFutureSkewMs: number
   /** Days; null: no horizon; undefined: the bundle's. */
@@ -36,6 +38,8 @@ export interface PipelineSettings {
   asOfDay: number | undefined
   /** Slots kept are this many times those of the largest bundle (2 where training examples are built). */
   windowFactor: number
+  /** What sentences depend on beside the model, the time zone: another one makes every vector stale (E1). */
+  renderedAs: string
   /** Slots kept of every modality at least, for a larger model that is to come. */
   windowSlotsMin: number
 }
@@ -55,9 +59,11 @@ export const DEFAULT_PIPELINE_SETTINGS: PipelineSettings = {
   controlIntervalMs: 1_000,
   sessionTimeoutMs: 30_000,
   sweepUsersMax: 256,
+  sweepUsersPerSecondMax: Number.POSITIVE_INFINITY,
   maxFutureSkewMs: 300_000,
   horizonDays: undefined,
   asOfDay: undefined,
   windowFactor: 1,
+  renderedAs: '',
   windowSlotsMin: 0,
 }

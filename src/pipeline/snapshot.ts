@@ -32,12 +32,14 @@ export interface ModelSet {
 export class Snapshots {
   private readonly models: ModelSet
   private readonly horizonDays: number | null | undefined
-  /** Everything a vector depends on beside window and texts: weights, precision, provider, horizon. */
+  private readonly renderedAs: string
+  /** Everything a vector depends on beside window and texts: weights, precision, provider, horizon, time zone. */
   private readonly identities = new Map<ModelId, string>()
 
-  constructor(models: ModelSet, horizonDays: number | null | undefined) {
+  constructor(models: ModelSet, horizonDays: number | null | undefined, renderedAs: string) {
     this.models = models
     this.horizonDays = horizonDays
+    this.renderedAs = renderedAs
   }
 
   model(id: ModelId): EmbeddingModel {
@@ -87,7 +89,7 @@ export class Snapshots {
     let identity = this.identities.get(id)
     if (identity === undefined) {
       const { contentHash, precision, provider } = this.model(id)
-      identity = [id, contentHash, precision, provider, this.horizonOf(id)].join(' ')
+      identity = [id, contentHash, precision, provider, this.horizonOf(id), this.renderedAs].join(' ')
       this.identities.set(id, identity)
     }
     return identity

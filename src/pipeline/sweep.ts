@@ -21,6 +21,9 @@ export class Sweep {
   private day = Number.NaN
   private seen = 0
   private marked = 0
+  /** Users that may be looked at now, and when that was reckoned last. */
+  private allowance = 0
+  private allowedMs = Number.NaN
 
   constructor(
     settings: PipelineSettings,
@@ -65,7 +68,10 @@ export class Sweep {
     if (this.ownership.stage !== 'owner') return false
     if (this.ownership.day !== this.day) this.restart()
     if (this.walk === undefined || this.scheduler.sweptCount > this.settings.sweepUsersMax) return false
-    for (let i = 0; i < this.settings.sweepUsersMax; i++) {
+    const count = Math.min(this.settings.sweepUsersMax, this.allowed())
+    if (count === 0) return false
+    this.allowance -= count
+    for (let i = 0; i < count; i++) {
       if (this.walk.next().done === true) {
         this.walk = undefined
         swept.publish({ stage: 'finished', usersSeen: this.seen, usersMarked: this.marked })
@@ -73,6 +79,18 @@ export class Sweep {
       }
     }
     return true
+  }
+
+  /** Users of `sweepUsersPerSecondMax` that were not looked at yet; at most those of half a second, or of one step. */
+  private allowed(): number {
+    const { sweepUsersMax, sweepUsersPerSecondMax: rate } = this.settings
+    if (rate === Number.POSITIVE_INFINITY) return sweepUsersMax
+    const nowMs = this.ownership.nowMs()
+    const most = Math.max(sweepUsersMax, rate / 2)
+    const passedMs = Number.isNaN(this.allowedMs) ? 1_000 : Math.max(0, nowMs - this.allowedMs)
+    this.allowedMs = nowMs
+    this.allowance = Math.min(most, Math.max(0, this.allowance) + (rate * passedMs) / 1_000)
+    return Math.floor(this.allowance)
   }
 
   private *users(): Generator<void> {

@@ -67,7 +67,7 @@ export class Updater implements SourceListener {
     const { source, store, controlLog, vectors, clock, settings } = parts
     this.parts = parts
     this.waker = new Waker(clock)
-    const snapshots = new Snapshots(parts.models, settings.horizonDays)
+    const snapshots = new Snapshots(parts.models, settings.horizonDays, settings.renderedAs)
     const control = new Control(controlLog, vectors, snapshots)
     const scheduler = new Scheduler(settings)
     const flusher = new Flusher(store)
