@@ -14,7 +14,7 @@ export function pipelineSettings({ model, refresh, windows }: Settings): Pipelin
     attemptsMax: refresh.attemptsMax,
     sendAttemptsMax: refresh.sendAttemptsMax,
     dirtyUsersMax: refresh.dirtyUsersMax,
-    unacknowledgedRecordsMax: refresh.unacknowledgedEventsMax,
+    unacknowledgedRecordsMax: refresh.unacknowledgedRecordsMax,
     memoryBytesMax: windows.memoryBytesMax,
     commitIntervalMs: refresh.commitIntervalMs,
     sweepUsersMax: Math.min(DEFAULT_PIPELINE_SETTINGS.sweepUsersMax, refresh.sweepUsersPerSecondMax),

@@ -30,7 +30,7 @@ export function crossChecks(settings: Settings): Contradiction[] {
     ),
     ...atMost(
       { path: 'refresh.minEvents', value: refresh.minEvents },
-      { path: 'refresh.unacknowledgedEventsMax', value: refresh.unacknowledgedEventsMax },
+      { path: 'refresh.unacknowledgedRecordsMax', value: refresh.unacknowledgedRecordsMax },
     ),
     ...atMost(
       { path: 'windows.userBytesMax', value: windows.userBytesMax },

@@ -96,7 +96,7 @@ export const settingsSchema = z.strictObject({
     attemptsMax: count().default(3),
     sendAttemptsMax: count().default(5),
     dirtyUsersMax: count().default(100_000),
-    unacknowledgedEventsMax: count().default(2_000_000),
+    unacknowledgedRecordsMax: count().default(2_000_000),
     commitIntervalMs: z.int().min(10).default(500),
     sweepUsersPerSecondMax: count().default(2_000),
   }),
