@@ -230,12 +230,13 @@ export class Standalone {
     const { sweepUsersPerSecondMax } = pipelineSettings
     // Somebody waits for it: there is nothing that a sweep should give way to.
     pipelineSettings.sweepUsersPerSecondMax = Number.POSITIVE_INFINITY
-    while ((await this.lag()) > 0 || !updater.idle) {
+    while (!this.stopping.signal.aborted && ((await this.lag()) > 0 || !updater.idle)) {
       const worked = await updater.refreshOnce(true)
       report(this.waiting)
       if (!worked) await this.pause()
     }
     pipelineSettings.sweepUsersPerSecondMax = sweepUsersPerSecondMax
+    if (this.stopping.signal.aborted) return
     await updater.commitOnce()
     await housekeeping.tick()
   }

@@ -238,6 +238,18 @@ suite('the local service', () => {
     await assert.rejects(fixture.service.deadLetter(999), { code: 'letter-unknown', status: 404 })
   })
 
+  test('one new event of a user costs one event encoding and one packed pass, whatever was known before', async () => {
+    const before = fixture.standalone.parts.opened.model.counts()
+    await fixture.service.ingest([search('dev', 'a wooden flute', 0)])
+    await fixture.settle()
+    const after = fixture.standalone.parts.opened.model.counts()
+    assert.equal(after.eventsEncoded - before.eventsEncoded, 1)
+    // One for the group of all, one for the shadow group.
+    assert.equal(after.backboneRuns - before.backboneRuns, 2)
+    assert.ok(after.eventsCached > before.eventsCached)
+    assert.ok(after.backboneShared > before.backboneShared)
+  })
+
   test('the status counts users, events and letters, and names the model', async () => {
     const { users, model, stage, events, tokens } = await fixture.service.status()
     assert.equal(stage, 'owner')

@@ -9,7 +9,7 @@ import type { Command } from 'commander'
 import { createProgram } from '../../src/cli/program.ts'
 import { openDataDirectory } from '../../src/drivers/sqlite/data-directory.ts'
 import { WriterLock } from '../../src/drivers/sqlite/writer-lock.ts'
-import { runToEnd, SETTINGS, startProgram } from '../kill/program.ts'
+import { hasDirectory, runToEnd, SETTINGS, startProgram } from '../kill/program.ts'
 import { GOLDEN_BUNDLE, search } from './standalone-fixture.ts'
 
 function verbsBelow(command: Command): Command[] {
@@ -105,6 +105,39 @@ suite('the program', () => {
     } finally {
       lock.release()
     }
+  })
+
+  test('where a service runs, every verb goes to it over HTTP, and SIGTERM ends it with exit code 0', async () => {
+    const path = join(root, 'served')
+    const there = ['-d', path, ...SETTINGS]
+    const service = startProgram([...there, 'run'])
+    await hasDirectory(service, path, true)
+    const ingested = JSON.parse((await runToEnd([...there, 'ingest', '--json', file])).stdout)
+    assert.deepEqual([ingested.accepted, ingested.rejected], [3, 1])
+    await runToEnd([...there, 'instructions', 'add', 'next', 'What next?'])
+    const asked = await Promise.all([
+      runToEnd([...there, 'instructions', 'list']),
+      runToEnd([...there, 'user', 'ada', '--vectors', '--json']),
+      runToEnd([...there, 'verify', '--json']),
+      runToEnd([...there, 'users', 'parked']),
+    ])
+    assert.match(asked[0].stdout, /^next +main +active +What next\?$/m)
+    assert.equal(JSON.parse(asked[1].stdout).instructions[0].vector.length, 16)
+    assert.deepEqual(JSON.parse(asked[2].stdout).wrong, [])
+    assert.match((await runToEnd([...there, 'forget', 'ada'])).stdout, /^ada: forgotten as of /)
+    await runToEnd([...there, 'instructions', 'retire', 'next'])
+    const { stderr } = await runToEnd([...there, 'nearest', 'nobody'], 2)
+    assert.match(stderr, /^error: user-unknown: /m)
+    service.child.kill('SIGTERM')
+    assert.equal((await service.ended).code, 0)
+  })
+
+  test('Ctrl-C ends start gracefully, even while everybody is embedded for the first time', async () => {
+    const world = join(root, 'world')
+    const start = startProgram(['-d', world, ...SETTINGS, 'start', '--users', '60'])
+    await hasDirectory(start, world, true)
+    start.child.kill('SIGINT')
+    assert.equal((await start.ended).code, 0)
   })
 
   test('a data directory of a newer version, a flipped byte and a climbing path are refused by name', async () => {
