@@ -37,10 +37,15 @@ export interface ImportFile {
 }
 
 /**
+ * @param label names the file beside its content; the standard input is the same under any path
  * @param topics of which an Avro record's topic is found by its schema's name
  * @throws {RequestError} `import-unreadable`
  */
-export async function openImportFile(path: string, topics: readonly TopicSettings[]): Promise<ImportFile> {
+export async function openImportFile(
+  path: string,
+  topics: readonly TopicSettings[],
+  label = basename(path),
+): Promise<ImportFile> {
   try {
     const { size } = await stat(path)
     const handle = await open(path, 'r')
@@ -51,7 +56,7 @@ export async function openImportFile(path: string, topics: readonly TopicSetting
     const isContainer = head.subarray(0, 4).toString('latin1') === 'Obj\x01'
     return {
       path,
-      name: `${basename(path)} ${size} ${hash}`,
+      name: `${label} ${size} ${hash}`,
       sizeBytes: size,
       items: () => (isContainer ? containerItems(path, topics) : lineItems(path)),
     }

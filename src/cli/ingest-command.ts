@@ -1,14 +1,12 @@
 /** `freshet ingest`: files of events, or the standard input, into the log; resumable after any crash. */
 
-import { createWriteStream, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { Settings } from '../config/settings.ts'
 import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
 import { RecordError, RequestError } from '../errors.ts'
 import { createIngestEncoder, type IngestEncoder } from '../events/ingest.ts'
 import { directorySchemas } from '../events/schema-source.ts'
+import type { TopicSettings } from '../events/topic.ts'
 import { RemoteService } from '../server/remote-service.ts'
 import { dayString } from '../window/day.ts'
 import { type ImportFile, openImportFile } from './import-file.ts'
@@ -16,6 +14,7 @@ import { type FileReport, importDay, importFile } from './importer.ts'
 import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked, settle } from './service-access.ts'
+import { Spool } from './spool.ts'
 import { openStandalone, type Standalone } from './standalone.ts'
 
 interface IngestOptions extends GlobalOptions {
@@ -29,6 +28,8 @@ interface IngestOptions extends GlobalOptions {
 
 /** Records of one request to a running freshet. */
 const REQUEST_RECORDS = 1_000
+/** Of one request's lines: half of what the server takes by default. */
+const REQUEST_BYTES = 4 * 1024 * 1024
 const COMPLAINTS_MAX = 5
 
 export function addIngestCommand(program: Command): void {
@@ -91,8 +92,7 @@ async function ingestHere(
   const spool = new Spool(settings.dataDir)
   try {
     const files: ImportFile[] = []
-    for (const path of paths)
-      files.push(await openImportFile(path === '-' ? await spool.fill() : path, settings.events.topics))
+    for (const path of paths) files.push(await openInput(path, spool, settings.events.topics))
     const asOfDay = await importDay(standalone, files, options.asOf)
     pipelineSettings.asOfDay = asOfDay
     updater.refreshing = options.live === true
@@ -184,18 +184,23 @@ async function ingestRemotely(
   const sums = { accepted: 0, rejected: 0 }
   try {
     for (const path of paths) {
-      const file = await openImportFile(path === '-' ? await spool.fill() : path, topics)
+      const file = await openInput(path, spool, topics)
       let batch: unknown[] = []
+      let bytes = 0
       const send = async () => {
-        const { accepted, rejected } = await service.ingest(batch)
+        await sendBatch(service, batch, file.path, sums)
         batch = []
-        sums.accepted += accepted
-        for (const { code, message } of rejected) complain(sums, file.path, `${code}: ${message}`)
+        bytes = 0
       }
       for await (const item of file.items()) {
         const bad = whyBad(item.encode, encoder)
-        if (bad === null) batch.push(JSON.parse(Buffer.from(item.raw).toString('utf8')))
-        else complain(sums, `${file.path}:${item.index + 1}`, bad)
+        if (bad !== null) {
+          complain(sums, `${file.path}:${item.index + 1}`, bad)
+          continue
+        }
+        if (bytes + item.raw.length > REQUEST_BYTES && batch.length > 0) await send()
+        batch.push(JSON.parse(Buffer.from(item.raw).toString('utf8')))
+        bytes += item.raw.length
         if (batch.length >= REQUEST_RECORDS) await send()
       }
       if (batch.length > 0) await send()
@@ -205,6 +210,27 @@ async function ingestRemotely(
   }
   if (options.json === true) printJson({ url, ...sums })
   else print(`${sums.accepted} records accepted, ${sums.rejected} rejected`)
+}
+
+/** A request of one record that is too large is that record's fault, and the rest goes on. */
+async function sendBatch(
+  service: RemoteService,
+  batch: readonly unknown[],
+  where: string,
+  sums: { accepted: number; rejected: number },
+): Promise<void> {
+  try {
+    const { accepted, rejected } = await service.ingest(batch)
+    sums.accepted += accepted
+    for (const { code, message } of rejected) complain(sums, where, `${code}: ${message}`)
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.status !== 413 || batch.length > 1) throw error
+    complain(sums, where, `${error.code}: ${error.message}`)
+  }
+}
+
+async function openInput(path: string, spool: Spool, topics: readonly TopicSettings[]): Promise<ImportFile> {
+  return path === '-' ? openImportFile(await spool.fill(), topics, '-') : openImportFile(path, topics)
 }
 
 function whyBad(encode: (encoder: IngestEncoder) => unknown, encoder: IngestEncoder): string | null {
@@ -225,30 +251,4 @@ function horizonFlag(horizon: string | undefined): Record<string, unknown> {
   if (horizon === undefined) return {}
   const days = Number(horizon)
   return { 'windows.horizonDays': Number.isNaN(days) ? horizon : days }
-}
-
-/** The standard input as a file, since an import is read twice: first for its day. */
-class Spool {
-  private readonly directory: string
-  private path: string | undefined
-
-  constructor(dataDirectory: string) {
-    this.directory = join(dataDirectory, 'spool')
-  }
-
-  async fill(): Promise<string> {
-    if (this.path !== undefined)
-      throw new RequestError(
-        'import-stdin-twice',
-        'expected - once among the files, got it twice: name it once',
-      )
-    mkdirSync(this.directory, { recursive: true })
-    this.path = join(this.directory, `stdin-${process.pid}.jsonl`)
-    await pipeline(process.stdin, createWriteStream(this.path))
-    return this.path
-  }
-
-  remove(): void {
-    if (this.path !== undefined) rmSync(this.path, { force: true })
-  }
 }

@@ -1,7 +1,15 @@
 /** The command line as its users meet it: help, exit codes, and the verbs through processes of their own. */
 
 import assert from 'node:assert/strict'
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -80,6 +88,16 @@ suite('the program', () => {
     assert.equal(explained.window.search.length, 1)
     const letters = JSON.parse((await runToEnd([...here, 'dlq', 'list', '--json'])).stdout)
     assert.deepEqual([letters.length, letters[0].reason], [1, 'ingest-line'])
+  })
+
+  test('the standard input is an import like any other: what is piped again is known by its content', async () => {
+    const path = join(root, 'piped')
+    const args = ['-d', path, ...SETTINGS, 'ingest', '--json', '--no-embed', '-']
+    const input = readFileSync(file)
+    const reports = [await runToEnd(args, 0, input), await runToEnd(args, 0, input)]
+    const [first, second] = reports.map(({ stdout }) => JSON.parse(stdout).files[0])
+    assert.deepEqual([first.records, first.resumedAt, second.records, second.resumedAt], [3, 0, 3, null])
+    assert.deepEqual(readdirSync(join(path, 'spool')), [])
   })
 
   test('an instruction that is added is embedded before the verb ends, and a forgotten user is gone', async () => {

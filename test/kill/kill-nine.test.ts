@@ -11,7 +11,8 @@ import { assertSame, readStored, type Stored } from './stored.ts'
 import { writeWorldFile } from './world-file.ts'
 
 const SEED = 20261124
-suite('kill -9', () => {
+// Beside each other: most of a round is waiting for a start.
+suite('kill -9', { concurrency: true }, () => {
   const root = mkdtempSync(join(tmpdir(), 'freshet-kill-'))
   const file = join(root, 'events.jsonl')
   let eventCount: number

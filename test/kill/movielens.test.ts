@@ -27,12 +27,14 @@ test('3,000 ratings under kills, at once and live, are each applied once, and gi
       await runToEnd(['-d', directory, ...SETTINGS, 'instructions', 'add', '--file', INSTRUCTIONS_FILE])
       return directory
     }
-    const [once, atOnce, live] = [await register('once'), await register('at-once'), await register('live')]
+    const [once, atOnce, live] = await Promise.all([register('once'), register('at-once'), register('live')])
     await runToEnd(['-d', once, ...SETTINGS, 'ingest', ratings.path])
     const uninterrupted = await readStored(once)
     assertEveryRatingOnce(uninterrupted, ratings, SLOTS)
-    await importUnderKills(atOnce, ['ingest', ratings.path], { kills: 2, seed: 1, spanMs: 300 })
-    await importUnderKills(live, ['ingest', '--live', ratings.path], { kills: 2, seed: 2, spanMs: 500 })
+    await Promise.all([
+      importUnderKills(atOnce, ['ingest', ratings.path], { kills: 2, seed: 1, spanMs: 300 }),
+      importUnderKills(live, ['ingest', '--live', ratings.path], { kills: 2, seed: 2, spanMs: 500 }),
+    ])
     for (const directory of [atOnce, live]) {
       const stored = await readStored(directory)
       assertEveryRatingOnce(stored, ratings, SLOTS)
