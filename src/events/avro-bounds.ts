@@ -1,6 +1,7 @@
-/** Lists and maps of Avro that a corrupt count or length can't send into an endless loop. */
+/** Lists and maps of Avro that a corrupt count or length can't send into an endless loop, longs that keep their sign. */
 
 import avsc from 'avsc'
+import { INTEGER_MAX, INTEGER_MIN } from './field-readers.ts'
 
 /** What avsc reads from; its typings leave it out. */
 interface Tap {
@@ -8,6 +9,7 @@ interface Tap {
   pos: number
   readLong(): number
   skipLong(): void
+  writeLong(value: number): void
   readString(): string
   skipString(): void
 }
@@ -96,9 +98,52 @@ class BoundedMap extends MapBase {
   }
 }
 
-/** For avsc's `typeHook`: lists and maps are ours, everything else is avsc's. */
-export function boundedContainers(schema: unknown, options: unknown): avsc.Type | undefined {
-  const kind = (schema as { type?: unknown } | null)?.type
+const LongBase = avsc.types.LongType as unknown as new () => object
+
+type ErrorHook = (value: unknown, type: BoundedLong) => void
+
+const isBounded = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= INTEGER_MIN && (value as number) <= INTEGER_MAX
+
+class BoundedLong extends LongBase {
+  _check(value: unknown, _flags: unknown, hook?: ErrorHook): boolean {
+    const isOurs = isBounded(value)
+    if (!isOurs) hook?.(value, this)
+    return isOurs
+  }
+
+  _read(tap: Tap): number {
+    const value = tap.readLong()
+    if (!isBounded(value)) throw new RangeError('a whole number of more than 53 bits')
+    return value
+  }
+
+  _write(tap: Tap, value: unknown): void {
+    if (!isBounded(value)) throw new RangeError(`${value}, which is no whole number of 53 bits`)
+    tap.writeLong(value)
+  }
+}
+
+interface Resolver {
+  _read(tap: Tap): unknown
+}
+const DoubleBase = avsc.types.DoubleType as unknown as new () => {
+  _update(resolver: Resolver, writer: Reader): void
+}
+
+/** avsc reads a writer's longs into doubles without a look at them. */
+class BoundedDouble extends DoubleBase {
+  override _update(resolver: Resolver, writer: Reader): void {
+    super._update(resolver, writer)
+    if (writer instanceof BoundedLong) resolver._read = writer._read
+  }
+}
+
+/** For avsc's `typeHook`: lists, maps, longs and doubles are ours, everything else is avsc's. */
+export function boundedTypes(schema: unknown, options: unknown): avsc.Type | undefined {
+  const kind = typeof schema === 'string' ? schema : (schema as { type?: unknown } | null)?.type
+  if (kind === 'double') return new BoundedDouble() as unknown as avsc.Type
+  if (kind === 'long') return new BoundedLong() as unknown as avsc.Type
   if (kind === 'array') return new BoundedArray(schema, options) as unknown as avsc.Type
   if (kind === 'map') return new BoundedMap(schema, options) as unknown as avsc.Type
   return undefined

@@ -2,7 +2,7 @@
 
 import avsc from 'avsc'
 import { BugError, RecordError } from '../errors.ts'
-import { boundedContainers, PastEnd } from './avro-bounds.ts'
+import { boundedTypes, PastEnd } from './avro-bounds.ts'
 
 /** A parsed schema. Only this folder looks inside. */
 export type AvroType = avsc.Type
@@ -17,7 +17,7 @@ export type AvroResolver = ReturnType<AvroType['createResolver']>
 export function avroType(schema: unknown): AvroType {
   return avsc.Type.forSchema(schema as avsc.Schema, {
     wrapUnions: 'auto',
-    typeHook: boundedContainers as never,
+    typeHook: boundedTypes as never,
   })
 }
 

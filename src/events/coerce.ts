@@ -27,7 +27,10 @@ export function coerce(type: AvroType, value: unknown, path: string): unknown {
     const valuesType = parts.valuesType
     const given = asObject(value, path)
     return Object.fromEntries(
-      Object.keys(given).map((name) => [name, coerce(valuesType, given[name], `${path}.${name}`)]),
+      Object.keys(given).map((name) => [
+        name.toWellFormed(),
+        coerce(valuesType, given[name], `${path}.${name}`),
+      ]),
     )
   }
   if (parts.itemsType !== undefined) {
@@ -45,6 +48,8 @@ function coerceScalar(parts: Parts, value: unknown): unknown {
   if (parts.typeName === 'long' && typeof value === 'string') return Date.parse(value)
   if (parts.symbols !== undefined && typeof value === 'string' && !parts.symbols.includes(value))
     return parts.default
+  // avsc writes half of a surrogate pair as three bytes, each of which reads as a broken character of its own.
+  if (parts.typeName === 'string' && typeof value === 'string') return value.toWellFormed()
   if (parts.typeName === 'bytes' && typeof value === 'string') return Buffer.from(value, 'base64')
   return value
 }

@@ -3,8 +3,18 @@
 import { RecordError } from '../errors.ts'
 import { type EventId, ID_LENGTH_MAX, type TenantId, type UserId } from './ids.ts'
 
-/** The last millisecond that a Date can hold, year 275760: a later time could not be put on a calendar day. */
-const TIME_MS_MAX = 8_640_000_000_000_000
+/**
+ * Whole numbers have 53 bits, the sign among them. Avro writes n as 2n, or as -2n - 1 below zero: beyond -2^52 that odd number
+ * has no double of its own, and -2^52 - 1 comes back as 2^52, its sign turned.
+ */
+export const INTEGER_MIN = -(2 ** 52)
+export const INTEGER_MAX = 2 ** 52 - 1
+
+/** Year 144683, which a Date can still put on a calendar day. */
+const TIME_MS_MAX = INTEGER_MAX
+
+/** What Avro calls an int: the field's type where the state is stored. */
+const INT32_MAX = 2 ** 31 - 1
 
 /** A calendar date, or a time with its zone: a time without one would mean something else on every machine. */
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d))?$/
@@ -38,7 +48,10 @@ export function missing(name: string): RecordError {
   )
 }
 
-/** An id: 1 to 256 UTF-16 units, no NUL (it separates tenant and user in keys), no half of a surrogate pair. */
+/**
+ * An id: 1 to 256 UTF-16 units, no NUL (it separates tenant and user in keys), nothing broken: half of a surrogate pair
+ * becomes U+FFFD as soon as it is written, and so does every broken sequence of UTF-8 when it is read. Two users would be one.
+ */
 function id(value: unknown, name: string): string {
   if (value === undefined || value === null) throw missing(name)
   if (typeof value !== 'string') throw invalid(name, 'a string', value)
@@ -47,10 +60,10 @@ function id(value: unknown, name: string): string {
       'record-id-length',
       `${name} must have 1 to ${ID_LENGTH_MAX} characters, got ${value.length}: use shorter ids, or hash them`,
     )
-  if (value.includes('\0') || !value.isWellFormed())
+  if (value.includes('\0') || value.includes('\ufffd') || !value.isWellFormed())
     throw new RecordError(
       'record-id-characters',
-      `${name} must be text without NUL, got ${describe(value)}: encode binary ids as hex`,
+      `${name} must be text without NUL and without broken characters, got ${describe(value)}: encode binary ids as hex`,
     )
   return value
 }
@@ -105,14 +118,20 @@ function checkTimeMs(timeMs: number, name: string): number {
   )
 }
 
-export function readInteger(value: unknown, name: string, min = Number.MIN_SAFE_INTEGER): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value
+/** @returns a whole number from -2^52 to 2^52 - 1 */
+export function readInteger(value: unknown, name: string): number {
+  return integer(value, name, INTEGER_MIN, INTEGER_MAX)
+}
+
+/** @returns 0 to 2^31 - 1 */
+export function readCount(value: unknown, name: string): number {
+  return integer(value, name, 0, INT32_MAX)
+}
+
+function integer(value: unknown, name: string, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
   if (value === undefined || value === null) throw missing(name)
-  throw invalid(
-    name,
-    min === Number.MIN_SAFE_INTEGER ? 'a whole number within 2^53' : `a whole number from ${min}`,
-    value,
-  )
+  throw invalid(name, `a whole number from ${min} to ${max}`, value)
 }
 
 export function readBoolean(value: unknown, name: string): boolean {
@@ -151,7 +170,7 @@ export function readNumbers(value: unknown, name: string): Record<string, number
         'record-tabular-not-finite',
         `${name}.${feature} must be a finite number, got ${number}: leave the feature out and name it in missing`,
       )
-    numbers[feature] = number
+    numbers[feature.toWellFormed()] = number
   }
   return numbers
 }
@@ -164,13 +183,14 @@ export function readTexts(value: unknown, name: string): Record<string, string> 
     const text = given[feature]
     if (text === null || text === undefined || feature === '__proto__') continue
     if (typeof text !== 'string') throw invalid(`${name}.${feature}`, 'a string', text)
-    texts[feature] = text.toWellFormed()
+    texts[feature.toWellFormed()] = text.toWellFormed()
   }
   return texts
 }
 
 export function readNames(value: unknown, name: string): readonly string[] {
   if (value === undefined || value === null) return []
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string'))
+    return value.map((item) => item.toWellFormed())
   throw invalid(name, 'a list of strings', value)
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { RecordError } from '../errors.ts'
-import { describe, type Plain } from './field-readers.ts'
+import { describe, INTEGER_MAX, INTEGER_MIN, type Plain } from './field-readers.ts'
 import { type Target, targetOf } from './mapping-targets.ts'
 import type { FieldRule, FieldRules, TopicSettings } from './topic.ts'
 
@@ -77,7 +77,11 @@ function ruleReader(rule: FieldRule, field: string, target: Target): (foreign: u
 function hashOf(values: readonly unknown[]): string | undefined {
   // Nothing to tell events apart by: they would all become one.
   if (values.every((value) => value === undefined || value === null)) return undefined
-  const text = JSON.stringify(values.map((value) => value ?? null))
+  // Well-formed as Avro writes it: the id is the same whether the values are hashed before or after they were stored.
+  const text = JSON.stringify(
+    values.map((value) => value ?? null),
+    (_, value) => (typeof value === 'string' ? value.toWellFormed() : value),
+  )
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
@@ -118,14 +122,14 @@ function convert(value: unknown, rule: FieldRule, field: string, target: Target)
   }
 }
 
-/** Numeric ids are common; those beyond 2^53 have already lost digits, and two users would become one. */
+/** Numeric ids are common; those of more than 53 bits may have lost digits, or their sign in Avro. */
 function asText(value: unknown, field: string): unknown {
   if (typeof value === 'boolean') return String(value)
   if (typeof value !== 'number') return value
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return String(value)
+  if (value >= INTEGER_MIN && value <= INTEGER_MAX) return String(value)
   throw new RecordError(
     'record-field-invalid',
-    `${field} must be exact, got the number ${describe(value)} beyond 2^53: send such ids as strings`,
+    `${field} must be exact, got the number ${describe(value)} of more than 53 bits: send such ids as strings`,
   )
 }
 

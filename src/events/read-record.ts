@@ -5,6 +5,7 @@ import type { BehaviorEvent, TextModality, UserRecord } from './behavior-event.t
 import {
   type Plain,
   readBoolean,
+  readCount,
   readCurrency,
   readEventId,
   readInteger,
@@ -97,7 +98,7 @@ function readPaybill(plain: Plain): Reading {
     category: readText(plain.category, 'category'),
     itemText: readText(plain.item_text, 'item_text'),
     channel: readSymbol(plain.channel, PAYBILL_CHANNEL, 'channel'),
-    installments: plain.installments === undefined ? 1 : readInteger(plain.installments, 'installments', 0),
+    installments: plain.installments === undefined ? 1 : readCount(plain.installments, 'installments'),
   }
 }
 

@@ -29,7 +29,7 @@ const K_DEFAULT = 10
 /** The same schema, whose output bears the brand: a transform would do it too, but hide examples and defaults from the document. */
 const branded = <Brand extends string>(schema: z.ZodString) => schema as unknown as z.ZodType<Brand, string>
 
-/** Users and tenants are opaque; NUL separates the two in our keys, and half a surrogate pair can't be stored. */
+/** Users and tenants are opaque; NUL separates the two in our keys, and half a surrogate pair is stored as U+FFFD. */
 const opaqueId = <Id extends string>(what: string) =>
   branded<Id>(
     z
@@ -37,8 +37,8 @@ const opaqueId = <Id extends string>(what: string) =>
       .min(1)
       .max(ID_LENGTH_MAX)
       .refine(
-        (id) => !id.includes('\0') && id.isWellFormed(),
-        `a ${what} holds no NUL and no half of a surrogate pair`,
+        (id) => !id.includes('\0') && !id.includes('\ufffd') && id.isWellFormed(),
+        `a ${what} holds no NUL, no U+FFFD and no half of a surrogate pair`,
       ),
   )
 

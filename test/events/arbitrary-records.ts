@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { type BehaviorEvent, TEXT_MODALITIES, type UserRecord } from '../../src/events/behavior-event.ts'
+import { INTEGER_MAX, INTEGER_MIN } from '../../src/events/field-readers.ts'
 import type { EventId, TenantId, UserId } from '../../src/events/ids.ts'
 import { ID_LENGTH_MAX } from '../../src/events/ids.ts'
 
@@ -22,7 +23,7 @@ const timeMs = fc.integer({ min: 0, max: 4_102_444_800_000 })
 const money = fc.oneof(
   fc.constant({ amountMinor: null, currency: null }),
   plainRecord({
-    amountMinor: fc.integer({ min: -1e9, max: Number.MAX_SAFE_INTEGER }),
+    amountMinor: fc.integer({ min: INTEGER_MIN, max: INTEGER_MAX }),
     currency: fc.constantFrom('CNY', 'EUR', 'JPY'),
   }),
 )

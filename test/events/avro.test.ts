@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { avroType, encodeAvro } from '../../src/events/avro.ts'
+import fc from 'fast-check'
+import { BugError, RecordError } from '../../src/errors.ts'
+import { avroType, decodeAvro, encodeAvro } from '../../src/events/avro.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { avroCodec, ownSchema } from '../../src/events/own-schemas.ts'
 import { fingerprint, singleObjectFrame } from '../../src/events/single-object.ts'
@@ -159,4 +161,51 @@ test('a codec reads what it wrote, and refuses bytes of versions that nobody kno
   assert.throws(() => codec.decode(damaged), recordError('record-schema-unknown'))
   assert.throws(() => codec.decode(bytes.subarray(10)), recordError('record-frame'))
   assert.throws(() => codec.encode({ user_id: 5 } as never), /must fit its schema/)
+})
+
+/** A long as the Avro specification writes it, in integers of any size. */
+function zigZag(value: bigint): Buffer {
+  const bytes: number[] = []
+  let rest = value >= 0n ? 2n * value : -2n * value - 1n
+  for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80)
+  return Buffer.from([...bytes, Number(rest)])
+}
+
+const BOUND = 2n ** 52n
+const anyLong = fc.oneof(
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+  ...[0n, BOUND, 2n ** 53n].flatMap((near) =>
+    [near, -near].map((edge) => fc.bigInt({ min: edge - 9n, max: edge + 9n })),
+  ),
+)
+
+test('a long of 53 bits is written and read as the specification says; a longer one never is, and no sign turns', () => {
+  const long = avroType('long')
+  const optional = avroType(['null', { type: 'long', logicalType: 'timestamp-millis' }])
+  const isBoundedBigInt = (value: bigint) => value >= -BOUND && value < BOUND
+  const property = fc.property(anyLong, (value) => {
+    const bytes = zigZag(value)
+    const number = Number(value)
+    if (isBoundedBigInt(value)) {
+      assert.deepEqual(encodeAvro(long, number), bytes)
+      assert.equal(decodeAvro(long, bytes, 0), number)
+      assert.equal(decodeAvro(optional, Buffer.concat([Buffer.from([2]), bytes]), 0), number)
+    } else {
+      assert.throws(() => decodeAvro(long, bytes, 0), recordError('record-avro-malformed', /53 bits/))
+      assert.throws(() => encodeAvro(long, number), BugError)
+      assert.equal(long.isValid(number), false)
+    }
+  })
+  fc.assert(property, { seed: 7, numRuns: 2_000 })
+  for (const no of [1.5, Number.NaN, Number.POSITIVE_INFINITY, '7', null])
+    assert.throws(() => encodeAvro(long, no), BugError)
+})
+
+test('a long where we have a double is bounded as well, an int where we have a long is read', () => {
+  const double = avroType('double')
+  const long = avroType('long')
+  const fromLong = double.createResolver(long)
+  assert.equal(decodeAvro(double, zigZag(-BOUND), 0, fromLong), -(2 ** 52))
+  assert.throws(() => decodeAvro(double, zigZag(-1n - BOUND), 0, fromLong), RecordError)
+  assert.equal(decodeAvro(long, zigZag(-7n), 0, long.createResolver(avroType('int'))), -7)
 })

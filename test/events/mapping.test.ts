@@ -163,12 +163,15 @@ test('an event whose hashed paths are all absent has no id, rather than that of 
   assert.equal(decode(topic, JSON.stringify({ ...record, b: 0 }), 'x').kind, 'event')
 })
 
-test('numeric ids beyond 2^53, which have lost digits, are refused', () => {
+test('numeric ids of more than 53 bits, which may have lost digits or their sign, are refused', () => {
   const topic = topicOf('tombstone', { user_id: 'u', at: 'at' })
-  assert.throws(
-    () => decode(topic, '{"u":12345678901234567890,"at":1}', 'x'),
-    recordError('record-field-invalid', /beyond 2\^53/),
-  )
+  for (const id of ['12345678901234567890', '-9007199254740990', '4503599627370496'])
+    assert.throws(
+      () => decode(topic, `{"u":${id},"at":1}`, id),
+      recordError('record-field-invalid', /more than 53 bits/),
+    )
+  const kept = '-4503599627370496'
+  assert.equal(decode(topic, `{"u":${kept},"at":1}`, kept).user, kept)
 })
 
 const said = (topic: TopicSettings, schema?: unknown) =>
