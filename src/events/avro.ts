@@ -81,13 +81,32 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
+ * Where values are written before they are copied out. avsc's own buffer holds 1 KiB, and writes whatever is longer
+ * twice, the first time past the buffer's end, which is slow: states took 1.3 to 1.7 times as long with it.
+ */
+let scratch = Buffer.allocUnsafeSlow(64 * 1024)
+
+/** Bytes of it that are kept for the next value: far above nearly all states, before they are compressed. */
+const SCRATCH_BYTES_MAX = 1024 * 1024
+
+function written(type: AvroType, value: unknown): Buffer {
+  const end = type.encode(value, scratch, 0)
+  if (end >= 0) return Buffer.from(scratch.subarray(0, end))
+  // What it lacks is known now: a power of two, so that a growing state doesn't grow the buffer every time.
+  const size = 2 ** Math.ceil(Math.log2(scratch.length - end))
+  const larger = Buffer.allocUnsafeSlow(size)
+  if (size <= SCRATCH_BYTES_MAX) scratch = larger
+  return Buffer.from(larger.subarray(0, type.encode(value, larger, 0)))
+}
+
+/**
  * Encodes a value of ours.
  *
  * @throws {BugError} `avro-encode`, when the value does not fit the schema: we made it
  */
 export function encodeAvro(type: AvroType, value: unknown): Buffer {
   try {
-    return type.toBuffer(value)
+    return written(type, value)
   } catch (cause) {
     throw new BugError(
       'avro-encode',

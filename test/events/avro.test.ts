@@ -209,3 +209,11 @@ test('a long where we have a double is bounded as well, an int where we have a l
   assert.throws(() => decodeAvro(double, zigZag(-1n - BOUND), 0, fromLong), RecordError)
   assert.equal(decodeAvro(long, zigZag(-7n), 0, long.createResolver(avroType('int'))), -7)
 })
+
+test('values of any size are written whole, each into bytes of its own', () => {
+  const texts = avroType({ type: 'array', items: 'string' })
+  const sizes = [0, 1, 1_023, 1_024, 65_530, 65_536, 65_537, 200_000, 1_048_570, 1_048_577, 3_000_000, 5]
+  const values = sizes.map((size, at) => [String.fromCharCode(0x61 + at).repeat(size), 'end'])
+  const written = values.map((value) => encodeAvro(texts, value))
+  for (const [at, bytes] of written.entries()) assert.deepEqual(decodeAvro(texts, bytes, 0), values[at])
+})
