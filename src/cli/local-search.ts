@@ -5,13 +5,13 @@ import type { Instruction, InstructionId, VectorName } from '../instructions/ins
 import type { Target } from '../pipeline/view.ts'
 import type { EmbedAnswer, NearestAnswer, NearestRequest, Neighbour, UserRef } from '../server/service.ts'
 import { aliasName, pointId } from '../vectors/names.ts'
-import type { CollectionInfo, PointId, SearchQuery } from '../vectors/vector-store.ts'
+import type { PointId, SearchQuery } from '../vectors/vector-store.ts'
 import type { StandaloneParts } from './standalone.ts'
 import type { UserLookup } from './user-lookup.ts'
 
 interface Space {
+  /** Its collection is the one that the alias named when the request came. */
   target: Target
-  info: CollectionInfo
   vectorName: VectorName
 }
 
@@ -31,11 +31,11 @@ export class LocalSearch {
     if (request.filter !== undefined) query.filter = request.filter
     if (request.scoreThreshold !== undefined) query.scoreThreshold = request.scoreThreshold
     // The concrete collection: an alias that moves meanwhile must not mix two models in one answer.
-    const hits = await this.parts.vectors.search(space.info.name, query)
+    const hits = await this.parts.vectors.search(space.target.collection, query)
     const { paused } = space.target.texts.group
     return {
       ...this.lookup.head(stale || paused || !this.parts.updater.sweep.idle),
-      model: space.info.model,
+      model: space.target.model,
       instruction: request.instruction,
       vectorName: space.vectorName,
       neighbours: hits.map(
@@ -62,15 +62,15 @@ export class LocalSearch {
     const { group } = knownInstruction(view.instructions.instructions, id)
     const collection = await vectors.alias(aliasName(group))
     const target = [...view.targets.values()].find((one) => one.collection === collection)
-    const info = (await vectors.collections()).find(({ name }) => name === collection)
-    const vectorName = info?.readerNames.get(id)
-    if (target === undefined || info === undefined || vectorName === undefined)
+    const readers = target === undefined ? undefined : await vectors.readerNames(target.collection)
+    const vectorName = readers?.get(id)
+    if (target === undefined || vectorName === undefined)
       throw new RequestError(
         'instruction-not-read',
         `expected an instruction that readers see, got ${id} of group ${group}: shadow and retired instructions are not served, and a new one is within a second`,
         { status: 404 },
       )
-    return { target, info, vectorName }
+    return { target, vectorName }
   }
 
   private async query(
@@ -82,23 +82,23 @@ export class LocalSearch {
       const [vector] = await this.parts.opened.model.embedTexts([from.text])
       return { vector: vector!, exclude: [], stale: false }
     }
-    if (from.model !== space.info.model)
+    if (from.model !== space.target.model)
       throw new RequestError(
         'vector-of-other-model',
-        `expected a vector of model ${space.info.model}, which answers now, got one of ${from.model}: embed it again (POST /v1/embed)`,
+        `expected a vector of model ${space.target.model}, which answers now, got one of ${from.model}: embed it again (POST /v1/embed)`,
         { status: 409 },
       )
     return { vector: Float32Array.from(from.vector), exclude: [], stale: false }
   }
 
   /** The mean direction of the users' vectors; the users themselves are not among the answers. */
-  private async ofUsers(refs: readonly UserRef[], { target, info, vectorName }: Space) {
+  private async ofUsers(refs: readonly UserRef[], { target, vectorName }: Space) {
     if (refs.length === 0)
       throw new RequestError('nearest-from', 'expected at least one user to start from, got none: name one')
     const known = refs.map((ref) => this.lookup.known(ref))
     const exclude = known.map(({ key }) => pointId(key))
-    const stored = await this.parts.vectors.get(info.name, exclude)
-    const vector = new Float32Array(info.dimensions)
+    const stored = await this.parts.vectors.get(target.collection, exclude)
+    const vector = new Float32Array(this.parts.opened.model.dimensions)
     for (const [i, id] of exclude.entries()) {
       const point = stored.get(id)?.point
       const own = point?.kind === 'vectors' ? point.vectors.get(vectorName) : undefined

@@ -99,6 +99,8 @@ export interface VectorStore {
   dropCollection(name: CollectionName): Promise<void>
   ensureVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void>
   dropVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void>
+  /** Which vector a reader of an instruction gets, at the cost of a look-up. @throws {ConfigError} `collection-missing` */
+  readerNames(name: CollectionName): Promise<ReadonlyMap<InstructionId, VectorName>>
   setReaderNames(name: CollectionName, readerNames: ReadonlyMap<InstructionId, VectorName>): Promise<void>
 
   /**

@@ -367,6 +367,7 @@ export function vectorStoreContract(what: string, open: (clock: Clock) => Promis
     await store.setReaderNames(name, readerNames)
     const info = (await store.collections()).find((one) => one.name === name)
     assert.deepEqual(info?.readerNames, readerNames)
+    assert.deepEqual(await store.readerNames(name), readerNames)
   })
 
   async function searchIds(name: CollectionName, query: SearchQuery): Promise<PointId[]> {

@@ -77,6 +77,10 @@ export class SqliteVectorStore implements VectorStore {
     for (const vectorName of vectorNames) this.slabs.get(collection.number)?.dropName(vectorName)
   }
 
+  async readerNames(name: CollectionName): Promise<ReadonlyMap<InstructionId, VectorName>> {
+    return new Map(this.fresh(() => this.existing(name)).readerNames)
+  }
+
   async setReaderNames(
     name: CollectionName,
     readerNames: ReadonlyMap<InstructionId, VectorName>,

@@ -250,6 +250,7 @@ export class Worker {
       ensureVectorNames: async () => {},
       dropCollection: unused,
       dropVectorNames: unused,
+      readerNames: unused,
       setReaderNames: unused,
       purgeStubs: unused,
       search: unused,
