@@ -2,16 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readRatings } from '../../examples/movielens/read-ratings.ts'
-import { toEvents } from '../../examples/movielens/to-events.ts'
-import { toIngestLine } from '../../src/events/encoder.ts'
 import { DEFAULT_TENANT, type UserId, userKey } from '../../src/events/ids.ts'
 import type { Stored } from './stored.ts'
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/movielens', import.meta.url))
+const CONVERT = fileURLToPath(new URL('../../examples/movielens/convert.ts', import.meta.url))
 export const INSTRUCTIONS_FILE = join(EXAMPLE, 'instructions.yaml')
 
 export interface RatingsFile {
@@ -39,18 +37,17 @@ export function fetchMovieLens(directory: string): string | null {
 
 /** @param limit the first so many ratings, in the order of time */
 export function writeRatings(directory: string, path: string, limit = Number.POSITIVE_INFINITY): RatingsFile {
-  const lines: string[] = []
-  const timed = new Map<string, { id: string; timeMs: number }[]>()
-  for (const { record } of toEvents(readRatings(directory), { onlyRatings: true })) {
-    if (lines.length >= limit) break
-    assert.equal(record.kind, 'event')
-    if (record.kind !== 'event') continue
-    lines.push(toIngestLine(`behavior.${record.event.modality}`, record))
-    const own = timed.get(record.user) ?? []
-    timed.set(record.user, own)
-    own.push({ id: record.event.eventId, timeMs: record.event.eventTimeMs })
-  }
+  execFileSync(process.execPath, [CONVERT, '--only-ratings', '--out', path, directory])
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n').slice(0, limit)
   writeFileSync(path, `${lines.join('\n')}\n`)
+  const timed = new Map<string, { id: string; timeMs: number }[]>()
+  for (const line of lines) {
+    const { topic, header } = JSON.parse(line)
+    assert.equal(topic, 'behavior.miniprogram')
+    const own = timed.get(header.user_id) ?? []
+    timed.set(header.user_id, own)
+    own.push({ id: header.event_id, timeMs: header.event_time })
+  }
   const byUser = new Map<string, string[]>()
   for (const [user, own] of timed) {
     own.sort((a, b) => a.timeMs - b.timeMs || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id)))
