@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { before, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type BenchResult, keepsTarget } from '../bench/result.ts'
 import { table } from '../bench/table.ts'
@@ -110,93 +110,101 @@ let ours: string[] = []
 let sources: SourceFile[] = []
 let benches: SourceFile[] = []
 
-before(() => {
-  // Untracked files count as well: a rule that only sees commits speaks too late.
-  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    cwd: fileURLToPath(ROOT),
-    encoding: 'utf8',
-  })
-  ours = [...new Set(listed.split('\0'))].filter((path) => path !== '' && existsSync(new URL(path, ROOT)))
-  sources = readSources(ours.filter((path) => /^(src|test|bench|examples)\/.*\.ts$/.test(path)))
-  benches = sources.filter(({ path }) => path.startsWith('bench/'))
-})
-
 function none(complaints: readonly rules.Complaint[]): void {
   assert.equal(complaints.length, 0, `\n${complaints.join('\n')}\n`)
 }
 
-test('a folder imports only folders upstream of it, types included', () => {
-  const reach = (folder: string): string[] => [folder, ...(FOLDERS[folder] ?? [])]
-  const drivers = Object.entries(DRIVERS).map(([driver, owners]) => [
-    driver,
-    ['errors.ts', ...owners.flatMap(reach)],
-  ])
-  const all: Record<string, readonly string[]> = { ...FOLDERS, ...Object.fromEntries(drivers) }
-  none(sources.flatMap((file) => rules.foreignImports(file, all)))
-})
+describe('the house', () => {
+  before(() => {
+    // Untracked files count as well: a rule that only sees commits speaks too late.
+    const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+      cwd: fileURLToPath(ROOT),
+      encoding: 'utf8',
+    })
+    ours = [...new Set(listed.split('\0'))].filter((path) => path !== '' && existsSync(new URL(path, ROOT)))
+    sources = readSources(ours.filter((path) => /^(src|test|bench|examples)\/.*\.ts$/.test(path)))
+    benches = sources.filter(({ path }) => path.startsWith('bench/'))
+  })
 
-test('each package has one importing folder', () => {
-  const homes = Object.fromEntries(
-    Object.entries(PACKAGES).map(([name, { home, also }]) => [
-      name,
-      also === undefined ? [home] : [home, also],
-    ]),
-  )
-  none(sources.flatMap((file) => rules.strayPackages(file, homes)))
-})
+  test('a folder imports only folders upstream of it, types included', () => {
+    const reach = (folder: string): string[] => [folder, ...(FOLDERS[folder] ?? [])]
+    const drivers = Object.entries(DRIVERS).map(([driver, owners]) => [
+      driver,
+      ['errors.ts', ...owners.flatMap(reach)],
+    ])
+    const all: Record<string, readonly string[]> = { ...FOLDERS, ...Object.fromEntries(drivers) }
+    none(sources.flatMap((file) => rules.foreignImports(file, all)))
+  })
 
-test('every dependency has a reason, an exact version, and is one that we asked for', () => {
-  const manifest = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'))
-  const asked = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies }
-  const inexact = Object.entries(asked).filter(
-    ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(`${version}`),
-  )
-  assert.deepEqual(inexact, [])
-  const known = [...Object.keys(PACKAGES), ...Object.keys(TOOLS)].filter((name) => !name.startsWith('node:'))
-  assert.deepEqual(Object.keys(asked).sort(), known.sort())
-})
-
-test('every file opens with a sentence that says what it is for', () => {
-  none(sources.flatMap(rules.opening))
-})
-
-test('a file fits in one head, a function on one screen', () => {
-  none([...sources.flatMap(rules.length), ...sources.flatMap(rules.functionLength)])
-})
-
-test('a name says what a thing is, and nothing passes on what it imports', () => {
-  none([...ours.flatMap(rules.badName), ...sources.flatMap(rules.barrel)])
-})
-
-test('the data path does not log', () => {
-  none(sources.filter(({ path }) => SILENT.test(path)).flatMap(rules.logging))
-})
-
-test('nothing is left for later', () => {
-  const readable = ours.filter((path) => /\.(ts|md|sh|ya?ml|avsc|service)$|Dockerfile|^\.ci\//.test(path))
-  none(readable.flatMap((path) => rules.unfinished(path, readFileSync(new URL(path, ROOT), 'utf8'))))
-})
-
-test('a test lies where its file lies, and no code is out of every test’s reach', () => {
-  const exists = (path: string) => existsSync(new URL(path, ROOT))
-  const tests = sources.filter(({ path }) => /^test\/.*\.(test|long)\.ts$/.test(path))
-  none([
-    ...sources.flatMap((file) => rules.mirror(file, exists, Object.keys(OWN_TESTS))),
-    ...rules.unreached(sources, tests, /^(src|examples)\//),
-  ])
-})
-
-test('every bench writes a result, and every result can be read and names its bench', () => {
-  none(rules.benchResults(benches))
-  const results = ours.filter((path) => /^bench\/results\/.*\.json$/.test(path))
-  for (const path of results) {
-    const result: BenchResult = JSON.parse(readFileSync(new URL(path, ROOT), 'utf8'))
-    assert.equal(path, `bench/results/${result.bench}.json`)
-    assert.ok(
-      benches.some((bench) => bench.path === `bench/${result.bench}.ts`),
-      `${path}: no such bench`,
+  test('each package has one importing folder', () => {
+    const homes = Object.fromEntries(
+      Object.entries(PACKAGES).map(([name, { home, also }]) => [
+        name,
+        also === undefined ? [home] : [home, also],
+      ]),
     )
-    assert.match(table([result]), new RegExp(`^\\| ${result.bench} \\| `, 'm'))
-    for (const one of result.ratios) assert.equal(typeof keepsTarget(one), 'boolean')
-  }
+    none(sources.flatMap((file) => rules.strayPackages(file, homes)))
+  })
+
+  test('every dependency has a reason, an exact version, and is one that we asked for', () => {
+    const manifest = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'))
+    const asked = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies }
+    const inexact = Object.entries(asked).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(`${version}`),
+    )
+    assert.deepEqual(inexact, [])
+    const known = [...Object.keys(PACKAGES), ...Object.keys(TOOLS)].filter(
+      (name) => !name.startsWith('node:'),
+    )
+    assert.deepEqual(Object.keys(asked).sort(), known.sort())
+  })
+
+  test('every file opens with a sentence that says what it is for', () => {
+    none(sources.flatMap(rules.opening))
+  })
+
+  test('a file fits in one head, a function on one screen', () => {
+    none([...sources.flatMap(rules.length), ...sources.flatMap(rules.functionLength)])
+  })
+
+  test('a name says what a thing is, and nothing passes on what it imports', () => {
+    none([...ours.flatMap(rules.badName), ...sources.flatMap(rules.barrel)])
+  })
+
+  test('the data path does not log', () => {
+    none(sources.filter(({ path }) => SILENT.test(path)).flatMap(rules.logging))
+  })
+
+  test('no hook of one file runs around the tests of another', () => {
+    none(sources.flatMap(rules.rootHook))
+  })
+
+  test('nothing is left for later', () => {
+    const readable = ours.filter((path) => /\.(ts|md|sh|ya?ml|avsc|service)$|Dockerfile|^\.ci\//.test(path))
+    none(readable.flatMap((path) => rules.unfinished(path, readFileSync(new URL(path, ROOT), 'utf8'))))
+  })
+
+  test('a test lies where its file lies, and no code is out of every test’s reach', () => {
+    const exists = (path: string) => existsSync(new URL(path, ROOT))
+    const tests = sources.filter(({ path }) => /^test\/.*\.(test|long)\.ts$/.test(path))
+    none([
+      ...sources.flatMap((file) => rules.mirror(file, exists, Object.keys(OWN_TESTS))),
+      ...rules.unreached(sources, tests, /^(src|examples)\//),
+    ])
+  })
+
+  test('every bench writes a result, and every result can be read and names its bench', () => {
+    none(rules.benchResults(benches))
+    const results = ours.filter((path) => /^bench\/results\/.*\.json$/.test(path))
+    for (const path of results) {
+      const result: BenchResult = JSON.parse(readFileSync(new URL(path, ROOT), 'utf8'))
+      assert.equal(path, `bench/results/${result.bench}.json`)
+      assert.ok(
+        benches.some((bench) => bench.path === `bench/${result.bench}.ts`),
+        `${path}: no such bench`,
+      )
+      assert.match(table([result]), new RegExp(`^\\| ${result.bench} \\| `, 'm'))
+      for (const one of result.ratios) assert.equal(typeof keepsTarget(one), 'boolean')
+    }
+  })
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { environmentName } from '../../src/config/environment.ts'
 import { findingText } from '../../src/config/finding.ts'
 import { lintSettings, loadSettings } from '../../src/config/load-settings.ts'
@@ -13,10 +13,6 @@ import { LEAVES, settingsSchema } from '../../src/config/settings.ts'
 import { ConfigError } from '../../src/errors.ts'
 
 let directory: string
-before(() => {
-  directory = mkdtempSync(join(tmpdir(), 'freshet-config-'))
-})
-after(() => rmSync(directory, { recursive: true }))
 
 function file(text: string): string {
   const path = join(directory, 'settings.yaml')
@@ -34,208 +30,215 @@ function lint(text: string, env: Record<string, string> = {}): string[] {
   )
 }
 
-test('an empty file, no file and {} all give the defaults', () => {
-  for (const path of [null, file(''), file('{}'), file('# nothing\n')])
-    assert.deepEqual(loadSettings({ file: path, env: {} }).settings, settingsSchema.parse({}))
-})
-
-test('a flag wins over the environment, that over the file, that over the default, and each is named', () => {
-  const path = file('refresh:\n  quietMs: 1\n  maxDelayMs: 11\n  minEvents: 21\n')
-  const { settings, origins } = loadSettings({
-    file: path,
-    env: { FRESHET_REFRESH__QUIET_MS: '2', FRESHET_REFRESH__MAX_DELAY_MS: '12' },
-    flags: { 'refresh.quietMs': 3 },
+describe('settings', () => {
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'freshet-config-'))
   })
-  assert.deepEqual(
-    [settings.refresh.quietMs, settings.refresh.maxDelayMs, settings.refresh.minEvents],
-    [3, 12, 21],
-  )
-  const named = ['refresh.quietMs', 'refresh.maxDelayMs', 'refresh.minEvents', 'refresh.batchUsersMax']
-  assert.deepEqual(
-    named.map((name) => origins.get(name)),
-    ['flag', 'FRESHET_REFRESH__MAX_DELAY_MS', `${path}:4`, 'default'],
-  )
-})
+  after(() => rmSync(directory, { recursive: true }))
 
-test('every setting can be given by its environment twin', () => {
-  const other: Record<string, unknown> = {
-    dataDir: '/data',
-    'server.host': 'localhost',
-    'server.adminSecret': '0123456789012345',
-    'log.level': 'warn',
-    'log.userIds': 'plain',
-    'log.pretty': true,
-    'model.bundle': 'bundles/1',
-    'model.provider': 'webgpu',
-    'model.precision': 'fp16',
-    'model.threads': 3,
-    'model.timezone': 'Asia/Shanghai',
-    'windows.horizonDays': 30.5,
-    'events.topics': [{ topic: 't', holds: 'app', format: 'json', schema: null, fields: { app_id: 'a' } }],
-    'events.schemas.directory': 'own',
-    'events.schemas.ids': { 7: 'x' },
-    'instructions.directory': 'texts',
-    'vectors.driver': 'sqlite',
-  }
-  const defaults = settingsSchema.parse({}) as unknown as Record<string, never>
-  const env: Record<string, string> = {}
-  for (const { path } of LEAVES) {
-    const byDefault = path.split('.').reduce<unknown>((value, name) => (value as never)[name], defaults)
-    const value = other[path] ?? (byDefault as number) + (path.endsWith('BytesMax') ? 1 : 10)
-    other[path] = value
-    env[environmentName(path)] = typeof value === 'string' ? value : JSON.stringify(value)
-  }
-  const { settings } = loadSettings({ file: null, env })
-  for (const { path } of LEAVES)
+  test('an empty file, no file and {} all give the defaults', () => {
+    for (const path of [null, file(''), file('{}'), file('# nothing\n')])
+      assert.deepEqual(loadSettings({ file: path, env: {} }).settings, settingsSchema.parse({}))
+  })
+
+  test('a flag wins over the environment, that over the file, that over the default, and each is named', () => {
+    const path = file('refresh:\n  quietMs: 1\n  maxDelayMs: 11\n  minEvents: 21\n')
+    const { settings, origins } = loadSettings({
+      file: path,
+      env: { FRESHET_REFRESH__QUIET_MS: '2', FRESHET_REFRESH__MAX_DELAY_MS: '12' },
+      flags: { 'refresh.quietMs': 3 },
+    })
     assert.deepEqual(
-      path.split('.').reduce<unknown>((value, name) => (value as never)[name], settings),
-      other[path],
-      path,
+      [settings.refresh.quietMs, settings.refresh.maxDelayMs, settings.refresh.minEvents],
+      [3, 12, 21],
     )
-})
+    const named = ['refresh.quietMs', 'refresh.maxDelayMs', 'refresh.minEvents', 'refresh.batchUsersMax']
+    assert.deepEqual(
+      named.map((name) => origins.get(name)),
+      ['flag', 'FRESHET_REFRESH__MAX_DELAY_MS', `${path}:4`, 'default'],
+    )
+  })
 
-test('the environment can take a setting back to null', () => {
-  const path = file('model:\n  bundle: somewhere\n')
-  assert.equal(
-    loadSettings({ file: path, env: { FRESHET_MODEL__BUNDLE: 'null' } }).settings.model.bundle,
-    null,
-  )
-})
+  test('every setting can be given by its environment twin', () => {
+    const other: Record<string, unknown> = {
+      dataDir: '/data',
+      'server.host': 'localhost',
+      'server.adminSecret': '0123456789012345',
+      'log.level': 'warn',
+      'log.userIds': 'plain',
+      'log.pretty': true,
+      'model.bundle': 'bundles/1',
+      'model.provider': 'webgpu',
+      'model.precision': 'fp16',
+      'model.threads': 3,
+      'model.timezone': 'Asia/Shanghai',
+      'windows.horizonDays': 30.5,
+      'events.topics': [{ topic: 't', holds: 'app', format: 'json', schema: null, fields: { app_id: 'a' } }],
+      'events.schemas.directory': 'own',
+      'events.schemas.ids': { 7: 'x' },
+      'instructions.directory': 'texts',
+      'vectors.driver': 'sqlite',
+    }
+    const defaults = settingsSchema.parse({}) as unknown as Record<string, never>
+    const env: Record<string, string> = {}
+    for (const { path } of LEAVES) {
+      const byDefault = path.split('.').reduce<unknown>((value, name) => (value as never)[name], defaults)
+      const value = other[path] ?? (byDefault as number) + (path.endsWith('BytesMax') ? 1 : 10)
+      other[path] = value
+      env[environmentName(path)] = typeof value === 'string' ? value : JSON.stringify(value)
+    }
+    const { settings } = loadSettings({ file: null, env })
+    for (const { path } of LEAVES)
+      assert.deepEqual(
+        path.split('.').reduce<unknown>((value, name) => (value as never)[name], settings),
+        other[path],
+        path,
+      )
+  })
 
-test('references to the environment are replaced; unquoted they keep their type, $${ stays literal', () => {
-  const path = file(
-    `server:\n  port: ${reference('PORT:-7711')}\n  host: "${reference('HOST')}"\ndataDir: a/${reference('X:-b')}/$${reference('X')}\nmodel:\n  bundle: "${reference('N')}"\n`,
-  )
-  const { settings } = loadSettings({ file: path, env: { HOST: 'localhost', X: '', N: '12' } })
-  assert.equal(settings.server.port, 7711)
-  assert.equal(settings.server.host, 'localhost')
-  assert.equal(settings.dataDir, `a/b/${reference('X')}`)
-  assert.equal(settings.model.bundle, '12')
-})
+  test('the environment can take a setting back to null', () => {
+    const path = file('model:\n  bundle: somewhere\n')
+    assert.equal(
+      loadSettings({ file: path, env: { FRESHET_MODEL__BUNDLE: 'null' } }).settings.model.bundle,
+      null,
+    )
+  })
 
-test('the place of a value deep in a list is known, by file and line or by variable', () => {
-  const path = file(
-    'events:\n  topics:\n    - topic: a\n      holds: search\n      fields:\n        numeric.x: y\n',
-  )
-  const loaded = loadSettings({ file: path, env: {} })
-  const at = ['events', 'topics', 0, 'fields', 'numeric.x']
-  assert.equal(loaded.placeOf(at), `${path}:6`)
-  const env = { FRESHET_EVENTS__TOPICS: '[{topic: a, holds: search}]' }
-  assert.equal(loadSettings({ file: path, env }).placeOf(at), 'FRESHET_EVENTS__TOPICS')
-})
+  test('references to the environment are replaced; unquoted they keep their type, $${ stays literal', () => {
+    const path = file(
+      `server:\n  port: ${reference('PORT:-7711')}\n  host: "${reference('HOST')}"\ndataDir: a/${reference('X:-b')}/$${reference('X')}\nmodel:\n  bundle: "${reference('N')}"\n`,
+    )
+    const { settings } = loadSettings({ file: path, env: { HOST: 'localhost', X: '', N: '12' } })
+    assert.equal(settings.server.port, 7711)
+    assert.equal(settings.server.host, 'localhost')
+    assert.equal(settings.dataDir, `a/b/${reference('X')}`)
+    assert.equal(settings.model.bundle, '12')
+  })
 
-test('a secret is read from the file that its variable names, and printed as a mask', () => {
-  const secret = join(directory, 'secret')
-  writeFileSync(secret, 'correct horse battery\n')
-  const loaded = loadSettings({ file: null, env: { FRESHET_SERVER__ADMIN_SECRET_FILE: secret } })
-  assert.equal(loaded.settings.server.adminSecret, 'correct horse battery')
-  const printed = printSettings(loaded)
-  assert.ok(!printed.includes('horse'))
-  assert.match(printed, /adminSecret: "?\*+"? # FRESHET_SERVER__ADMIN_SECRET_FILE/)
-})
+  test('the place of a value deep in a list is known, by file and line or by variable', () => {
+    const path = file(
+      'events:\n  topics:\n    - topic: a\n      holds: search\n      fields:\n        numeric.x: y\n',
+    )
+    const loaded = loadSettings({ file: path, env: {} })
+    const at = ['events', 'topics', 0, 'fields', 'numeric.x']
+    assert.equal(loaded.placeOf(at), `${path}:6`)
+    const env = { FRESHET_EVENTS__TOPICS: '[{topic: a, holds: search}]' }
+    assert.equal(loadSettings({ file: path, env }).placeOf(at), 'FRESHET_EVENTS__TOPICS')
+  })
 
-test('what is printed reads back as the same settings', () => {
-  const env = { FRESHET_SERVER__PORT: '1', FRESHET_EVENTS__SCHEMAS__IDS: '{"7": "x"}' }
-  const loaded = loadSettings({ file: null, env })
-  const again = loadSettings({ file: file(printSettings(loaded)), env: {} })
-  assert.deepEqual(again.settings, loaded.settings)
-})
+  test('a secret is read from the file that its variable names, and printed as a mask', () => {
+    const secret = join(directory, 'secret')
+    writeFileSync(secret, 'correct horse battery\n')
+    const loaded = loadSettings({ file: null, env: { FRESHET_SERVER__ADMIN_SECRET_FILE: secret } })
+    assert.equal(loaded.settings.server.adminSecret, 'correct horse battery')
+    const printed = printSettings(loaded)
+    assert.ok(!printed.includes('horse'))
+    assert.match(printed, /adminSecret: "?\*+"? # FRESHET_SERVER__ADMIN_SECRET_FILE/)
+  })
 
-test('lint names file, line, setting, what was expected, what came and what to do', () => {
-  assert.deepEqual(
-    lint(
+  test('what is printed reads back as the same settings', () => {
+    const env = { FRESHET_SERVER__PORT: '1', FRESHET_EVENTS__SCHEMAS__IDS: '{"7": "x"}' }
+    const loaded = loadSettings({ file: null, env })
+    const again = loadSettings({ file: file(printSettings(loaded)), env: {} })
+    assert.deepEqual(again.settings, loaded.settings)
+  })
+
+  test('lint names file, line, setting, what was expected, what came and what to do', () => {
+    assert.deepEqual(
+      lint(
+        [
+          'refresh:',
+          '  quiteMs: 5',
+          '  minEvents: many',
+          'servr: {}',
+          'log: { level: loud }',
+          'events:',
+          '  topics:',
+          '    - topic: a',
+          '      holds: paybil',
+          '    - topic: b',
+          '      holds: search',
+          '      feilds: {}',
+          '    - topic: c',
+          '      holds: search',
+          '      fields: { query: { paths: q } }',
+          'windows: { horizonDays: sometimes }',
+          'server: { adminSecret: short }',
+        ].join('\n'),
+      ),
       [
-        'refresh:',
-        '  quiteMs: 5',
-        '  minEvents: many',
-        'servr: {}',
-        'log: { level: loud }',
-        'events:',
-        '  topics:',
-        '    - topic: a',
-        '      holds: paybil',
-        '    - topic: b',
-        '      holds: search',
-        '      feilds: {}',
-        '    - topic: c',
-        '      holds: search',
-        '      fields: { query: { paths: q } }',
-        'windows: { horizonDays: sometimes }',
-        'server: { adminSecret: short }',
-      ].join('\n'),
-    ),
-    [
-      'settings.yaml:2: refresh.quiteMs: no such setting: did you mean quietMs?',
-      'settings.yaml:3: refresh.minEvents: must be of type number, got "many": correct it',
-      'settings.yaml:4: servr: no such setting: did you mean server?',
-      'settings.yaml:5: log.level: must be one of trace, debug, info, warn, error, fatal, silent, got "loud": correct it',
-      'settings.yaml:9: events.topics.0.holds: must be one of paybill, miniprogram, spm, app, search, tabular, userqa, tombstone, got "paybil": correct it',
-      'settings.yaml:12: events.topics.1.feilds: no such setting: did you mean fields?',
-      'settings.yaml:15: events.topics.2.fields.query.paths: no such setting: did you mean path?',
-      'settings.yaml:16: windows.horizonDays: must be one of bundle, none, or of type number, got "sometimes": correct it',
-      'settings.yaml:17: server.adminSecret: must be at least 16 characters long, got a secret: correct it',
-    ],
-  )
-})
+        'settings.yaml:2: refresh.quiteMs: no such setting: did you mean quietMs?',
+        'settings.yaml:3: refresh.minEvents: must be of type number, got "many": correct it',
+        'settings.yaml:4: servr: no such setting: did you mean server?',
+        'settings.yaml:5: log.level: must be one of trace, debug, info, warn, error, fatal, silent, got "loud": correct it',
+        'settings.yaml:9: events.topics.0.holds: must be one of paybill, miniprogram, spm, app, search, tabular, userqa, tombstone, got "paybil": correct it',
+        'settings.yaml:12: events.topics.1.feilds: no such setting: did you mean fields?',
+        'settings.yaml:15: events.topics.2.fields.query.paths: no such setting: did you mean path?',
+        'settings.yaml:16: windows.horizonDays: must be one of bundle, none, or of type number, got "sometimes": correct it',
+        'settings.yaml:17: server.adminSecret: must be at least 16 characters long, got a secret: correct it',
+      ],
+    )
+  })
 
-test('a schema id that is neither a number nor a GUID is refused', () => {
-  assert.deepEqual(lint('events:\n  schemas:\n    ids:\n      7: order\n      seven: order\n'), [
-    'settings.yaml:5: events.schemas.ids.seven: must be under a schema id: a number, or a GUID, got "order": correct it',
-  ])
-})
+  test('a schema id that is neither a number nor a GUID is refused', () => {
+    assert.deepEqual(lint('events:\n  schemas:\n    ids:\n      7: order\n      seven: order\n'), [
+      'settings.yaml:5: events.schemas.ids.seven: must be under a schema id: a number, or a GUID, got "order": correct it',
+    ])
+  })
 
-test('settings that contradict each other are refused with both values', () => {
-  assert.deepEqual(lint('refresh:\n  quietMs: 60000\n'), [
-    'settings.yaml:2: refresh.quietMs: quietMs (60000) must not exceed maxDelayMs (30000): lower quietMs, or raise maxDelayMs',
-  ])
-  assert.deepEqual(lint('model: { precision: int8 }', { FRESHET_MODEL__PROVIDER: 'cuda' }), [
-    'settings.yaml:1: model.precision: precision of provider cuda must be one of fp32, fp16, got int8: change model.precision, or model.provider',
-  ])
-  assert.match(lint('server: { host: 0.0.0.0 }')[0]!, /adminSecret must be set when host \(0\.0\.0\.0\)/)
-  assert.match(lint('model: { timezone: Mars/Olympus }')[0]!, /IANA name such as UTC/)
-  assert.match(lint('windows: { userBytesMax: 600000000 }')[0]!, /must not exceed memoryBytesMax/)
-  assert.match(
-    lint('server: { bodyBytesMax: 1000 }')[0]!,
-    /valueBytesMax \(1048576\) must not exceed bodyBytesMax/,
-  )
-  const twice = 'events: { topics: [{topic: a, holds: app}, {topic: a, holds: spm}] }'
-  assert.match(lint(twice)[0]!, /events\.topics\.1\.topic: each topic must be listed once/)
-})
+  test('settings that contradict each other are refused with both values', () => {
+    assert.deepEqual(lint('refresh:\n  quietMs: 60000\n'), [
+      'settings.yaml:2: refresh.quietMs: quietMs (60000) must not exceed maxDelayMs (30000): lower quietMs, or raise maxDelayMs',
+    ])
+    assert.deepEqual(lint('model: { precision: int8 }', { FRESHET_MODEL__PROVIDER: 'cuda' }), [
+      'settings.yaml:1: model.precision: precision of provider cuda must be one of fp32, fp16, got int8: change model.precision, or model.provider',
+    ])
+    assert.match(lint('server: { host: 0.0.0.0 }')[0]!, /adminSecret must be set when host \(0\.0\.0\.0\)/)
+    assert.match(lint('model: { timezone: Mars/Olympus }')[0]!, /IANA name such as UTC/)
+    assert.match(lint('windows: { userBytesMax: 600000000 }')[0]!, /must not exceed memoryBytesMax/)
+    assert.match(
+      lint('server: { bodyBytesMax: 1000 }')[0]!,
+      /valueBytesMax \(1048576\) must not exceed bodyBytesMax/,
+    )
+    const twice = 'events: { topics: [{topic: a, holds: app}, {topic: a, holds: spm}] }'
+    assert.match(lint(twice)[0]!, /events\.topics\.1\.topic: each topic must be listed once/)
+  })
 
-test('an unknown variable of ours is refused, one that Kubernetes sets is not', () => {
-  assert.deepEqual(lint('', { FRESHET_REFRESH__QUITE_MS: '1', FRESHET_PORT: 'tcp://10.0.0.1:7710' }), [
-    'FRESHET_REFRESH__QUITE_MS: no such setting: did you mean FRESHET_REFRESH__QUIET_MS?',
-  ])
-})
+  test('an unknown variable of ours is refused, one that Kubernetes sets is not', () => {
+    assert.deepEqual(lint('', { FRESHET_REFRESH__QUITE_MS: '1', FRESHET_PORT: 'tcp://10.0.0.1:7710' }), [
+      'FRESHET_REFRESH__QUITE_MS: no such setting: did you mean FRESHET_REFRESH__QUIET_MS?',
+    ])
+  })
 
-test('a wrong value from the environment is blamed on its variable', () => {
-  assert.deepEqual(lint('server:\n  port: 1\n', { FRESHET_SERVER__PORT: 'http' }), [
-    'FRESHET_SERVER__PORT: server.port: must be of type number, got "http": correct it',
-  ])
-})
+  test('a wrong value from the environment is blamed on its variable', () => {
+    assert.deepEqual(lint('server:\n  port: 1\n', { FRESHET_SERVER__PORT: 'http' }), [
+      'FRESHET_SERVER__PORT: server.port: must be of type number, got "http": correct it',
+    ])
+  })
 
-test('an undefined reference, broken YAML, a list for a file and a missing file are each said', () => {
-  assert.match(
-    lint(`server: {}\ndataDir: ${reference('NOWHERE')}\n`)[0]!,
-    /settings\.yaml:2: \$\{NOWHERE\} must be set/,
-  )
-  assert.match(lint('server:\n  port: [1\n')[0]!, /^settings\.yaml:\d: YAML: /)
-  assert.match(lint('server: {}\nserver: {}\n')[0]!, /^settings\.yaml:2: YAML: .*unique/)
-  assert.match(lint('- 1\n')[0]!, /must be a map of settings/)
-  assert.throws(
-    () => loadSettings({ file: join(directory, 'none.yaml'), env: {} }),
-    (error) => error instanceof ConfigError && error.code === 'config-unreadable',
-  )
-})
+  test('an undefined reference, broken YAML, a list for a file and a missing file are each said', () => {
+    assert.match(
+      lint(`server: {}\ndataDir: ${reference('NOWHERE')}\n`)[0]!,
+      /settings\.yaml:2: \$\{NOWHERE\} must be set/,
+    )
+    assert.match(lint('server:\n  port: [1\n')[0]!, /^settings\.yaml:\d: YAML: /)
+    assert.match(lint('server: {}\nserver: {}\n')[0]!, /^settings\.yaml:2: YAML: .*unique/)
+    assert.match(lint('- 1\n')[0]!, /must be a map of settings/)
+    assert.throws(
+      () => loadSettings({ file: join(directory, 'none.yaml'), env: {} }),
+      (error) => error instanceof ConfigError && error.code === 'config-unreadable',
+    )
+  })
 
-test('loading throws everything that lint finds, in one error', () => {
-  const path = file('refresh: { quiteMs: 1 }\nservr: {}\n')
-  assert.throws(
-    () => loadSettings({ file: path, env: {} }),
-    (error) =>
-      error instanceof ConfigError &&
-      error.code === 'config-invalid' &&
-      error.message.includes('quiteMs') &&
-      error.message.includes('servr'),
-  )
+  test('loading throws everything that lint finds, in one error', () => {
+    const path = file('refresh: { quiteMs: 1 }\nservr: {}\n')
+    assert.throws(
+      () => loadSettings({ file: path, env: {} }),
+      (error) =>
+        error instanceof ConfigError &&
+        error.code === 'config-invalid' &&
+        error.message.includes('quiteMs') &&
+        error.message.includes('servr'),
+    )
+  })
 })

@@ -100,6 +100,20 @@ test('a name that says nothing, a barrel, a log and unfinished work are found', 
   assert.equal(rules.unfinished('a.md', `well\n${'TO'}${'DO'}: later\n`).length, 1)
 })
 
+test('a hook outside every suite is found, whatever its form; one that a function adds is not', () => {
+  const hooks = (text: string) => rules.rootHook(one('test/a/x.test.ts', text)).length
+  for (const form of [
+    'before(() => {})',
+    'if (ready) after(close)',
+    'test.beforeEach(() => {})',
+    'for (;;) afterEach(f)',
+  ])
+    assert.equal(hooks(form), 1, form)
+  assert.equal(hooks("describe('a', () => {\n  before(() => {})\n  after(close)\n})"), 0)
+  assert.equal(hooks("test('a', (t) => {\n  t.after(close)\n})"), 0)
+  assert.equal(rules.rootHook(one('src/a/x.ts', 'before(start)')).length, 0)
+})
+
 test('a test lies beside its file', () => {
   const exists = (path: string) => ['src/window', 'src/window/day.ts', 'src'].includes(path)
   const complaints = (path: string) => rules.mirror(one(path, ''), exists, ['test/golden']).length

@@ -162,6 +162,14 @@ export function logging(file: SourceFile): Complaint[] {
   )
 }
 
+/** All files run in one process, under one root: a hook there runs around the tests of every other file, too. */
+export function rootHook(file: SourceFile): Complaint[] {
+  if (!file.path.startsWith('test/')) return []
+  return file.rootHookLines.flatMap((line) =>
+    complain(file, line, 'root-hooks', 'put the hook into a describe with the tests that need it'),
+  )
+}
+
 export function unfinished(path: string, text: string): Complaint[] {
   return text.split('\n').flatMap((line, i) => {
     const word = UNFINISHED.exec(line)?.[0]

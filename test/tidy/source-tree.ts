@@ -41,6 +41,8 @@ export interface SourceFile {
   functions: FunctionFact[]
   /** `new …Error(…)`, and `super(…)` of a class that extends one. */
   errors: ThrowFact[]
+  /** Lines of `before`, `after` and the like that stand in no function: they go around the tests of all files. */
+  rootHookLines: number[]
   /** Lines that name `console`, or write to `process.stdout` or `process.stderr`. */
   loggingLines: number[]
 }
@@ -50,6 +52,8 @@ export const ROOT = new URL('../../', import.meta.url)
 const VIRTUAL = '/tree/'
 /** `promise` is what our contract suites call a test that every driver must pass. */
 const REGISTRARS = new Set(['test', 'promise', 'before', 'beforeEach', 'after', 'afterEach'])
+
+const HOOKS = new Set(['before', 'beforeEach', 'after', 'afterEach'])
 
 /** Reads files of the project and parses them in one go. @param paths from the root of the project */
 export function readSources(paths: readonly string[]): SourceFile[] {
@@ -96,17 +100,20 @@ function facts(path: string, text: string, parsed: ast.SourceFile): SourceFile {
     imports: [],
     functions: [],
     errors: [],
+    rootHookLines: [],
     loggingLines: [],
   }
   const lineOf = (position: number) => parsed.getLineAndCharacterOfPosition(position).line + 1
-  const visit = (node: ast.Node): void => {
+  const visit = (node: ast.Node, inFunction: boolean): void => {
     readImport(node, lineOf, file.imports)
     readError(node, lineOf, file.errors)
     if (isLogging(node)) file.loggingLines.push(lineOf(node.getStart()))
-    if (isFunction(node)) file.functions.push(functionFact(node, lineOf))
-    node.forEachChild(visit)
+    if (!inFunction && isHook(node)) file.rootHookLines.push(lineOf(node.getStart()))
+    const isOne = isFunction(node)
+    if (isOne) file.functions.push(functionFact(node, lineOf))
+    node.forEachChild((child) => visit(child, inFunction || isOne))
   }
-  visit(parsed)
+  visit(parsed, false)
   return file
 }
 
@@ -169,6 +176,18 @@ function isFunction(node: ast.Node): boolean {
     ast.isConstructorDeclaration(node) ||
     ast.isGetAccessorDeclaration(node) ||
     ast.isSetAccessorDeclaration(node)
+  )
+}
+
+function isHook(node: ast.Node): boolean {
+  if (!ast.isCallExpression(node)) return false
+  const callee = node.expression
+  if (ast.isIdentifier(callee)) return HOOKS.has(callee.text)
+  return (
+    ast.isPropertyAccessExpression(callee) &&
+    ast.isIdentifier(callee.expression) &&
+    callee.expression.text === 'test' &&
+    HOOKS.has(callee.name.text)
   )
 }
 

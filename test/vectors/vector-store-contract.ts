@@ -1,7 +1,7 @@
 /** What every store of vectors promises; each driver runs it over itself. */
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { GroupName, InstructionId, VectorName } from '../../src/instructions/instruction.ts'
 import type { ModelId } from '../../src/model/embedding-model.ts'
@@ -43,6 +43,11 @@ export interface StoreUnderTest {
  *   their own, so that a server that holds other things can be tested, too
  */
 export function vectorStoreContract(what: string, open: (clock: Clock) => Promise<StoreUnderTest>): void {
+  // A suite of its own: at the root of the run, opening and disposing would go around the tests of every file.
+  describe(`vectors in ${what}`, () => promises(what, open))
+}
+
+function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>): void {
   let nowMs = 1_700_000_000_000
   const clock: Clock = { nowMs: () => nowMs, sleep: async () => {} }
   let under: StoreUnderTest
