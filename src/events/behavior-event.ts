@@ -46,7 +46,7 @@ export interface AppFields {
   lifecycle: 'UNKNOWN' | 'INSTALL' | 'UNINSTALL' | 'UPDATE' | 'FOREGROUND' | 'BACKGROUND'
 }
 
-export interface SearchFields {
+interface SearchFields {
   query: string
 }
 

@@ -22,7 +22,7 @@ export const NAME_PATTERN = /^[a-z0-9-]{1,40}$/
 /** Characters (UTF-16 units) of one instruction text. A longer one costs more positions than a whole window. */
 export const INSTRUCTION_LENGTH_MAX = 2_000
 
-export type InstructionStatus = 'shadow' | 'active' | 'retired'
+type InstructionStatus = 'shadow' | 'active' | 'retired'
 
 export interface Instruction {
   id: InstructionId
@@ -46,7 +46,7 @@ export interface Group {
 }
 
 /** sha256 of the text, lower-case hex; `general` hashes the empty marker `\0`, which no text can be. */
-export function textHash(text: string | null): string {
+function textHash(text: string | null): string {
   return createHash('sha256')
     .update(text ?? '\0')
     .digest('hex')

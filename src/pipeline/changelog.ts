@@ -28,7 +28,7 @@ export interface Changelog {
 }
 
 /** Where a partition's local copy stands. */
-export interface CopyPosition {
+interface CopyPosition {
   topicId: string
   /** Changelog position up to which the copy holds everything. */
   position: number

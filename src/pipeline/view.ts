@@ -31,7 +31,7 @@ export interface View {
   main: Target
 }
 
-export function targetKey(group: GroupName, model: ModelId): TargetKey {
+function targetKey(group: GroupName, model: ModelId): TargetKey {
   return `${group}/${model}`
 }
 

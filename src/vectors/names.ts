@@ -7,7 +7,7 @@ import type { ModelId } from '../model/embedding-model.ts'
 import type { AliasName, CollectionName, PointId } from './vector-store.ts'
 
 /** UUIDv5 of `freshet` in the DNS namespace; fixed for ever (design 7). */
-export const POINT_NAMESPACE = 'af7de6c6-df34-502c-8731-4204c5ca7fe2'
+const POINT_NAMESPACE = 'af7de6c6-df34-502c-8731-4204c5ca7fe2'
 
 export function pointId(key: UserKey): PointId {
   return uuidv5(key, POINT_NAMESPACE) as PointId

@@ -24,7 +24,7 @@ export interface Acknowledged {
   epoch: number
 }
 
-export interface Parked {
+interface Parked {
   reason: string
   sinceMs: number
 }
