@@ -8,6 +8,8 @@ import type { UserState, WindowCaps } from '../window/user-state.ts'
 import type { Changelog, ChangelogRecord, LocalState, LocalStates } from './changelog.ts'
 import type { Checkpoint, Restored, StateStore } from './state-store.ts'
 
+type StateRecord = ChangelogRecord & { kind: 'state' }
+
 export class ChangelogStateStore implements StateStore {
   private readonly changelog: Changelog
   private readonly disk: LocalStates
@@ -31,15 +33,22 @@ export class ChangelogStateStore implements StateStore {
     if (signal?.aborted === true) return { checkpoint: null, highestEpoch: 0 }
     const checkpoints = new Map<number, Checkpoint>()
     let highestEpoch = 0
-    const latest = new Map<string, ChangelogRecord>()
+    let highestClaim = 0
+    const latest = new Map<string, StateRecord>()
+    const late = new Set<StateRecord>()
     for (const { position, record } of records) {
       highestEpoch = Math.max(highestEpoch, record.epoch)
-      if (record.kind === 'checkpoint') {
+      if (record.kind === 'claim') highestClaim = Math.max(highestClaim, record.epoch)
+      else if (record.kind === 'checkpoint') {
         if (record.checkpoint === null) checkpoints.delete(record.epoch)
         else checkpoints.set(record.epoch, record.checkpoint)
-      } else if (position >= from) latest.set(`${record.epoch} ${record.user}`, record)
+      } else {
+        if (record.state !== null && record.epoch < highestClaim) late.add(record)
+        if (position >= from) latest.set(`${record.epoch} ${record.user}`, record)
+      }
     }
-    for (const record of latest.values()) if (record.kind === 'state') this.copy(partition, record)
+    for (const record of latest.values()) this.copy(partition, record)
+    for (const record of late) this.doubt(partition, record)
     local.advance(partition, { topicId, position: end })
     for (const user of local.liveUsers(partition)) this.keepEvents(partition, user)
     return { checkpoint: newest([...checkpoints.values()]), highestEpoch }
@@ -78,7 +87,10 @@ export class ChangelogStateStore implements StateStore {
   }
 
   appendCheckpoint(partition: number, checkpoint: Checkpoint): Promise<void> {
-    return this.changelog.append(partition, [{ kind: 'checkpoint', epoch: checkpoint.epoch, checkpoint }])
+    const { epoch, confirmed } = checkpoint
+    return this.changelog.append(partition, [
+      confirmed ? { kind: 'checkpoint', epoch, checkpoint } : { kind: 'claim', epoch },
+    ])
   }
 
   async close(): Promise<void> {}
@@ -88,7 +100,7 @@ export class ChangelogStateStore implements StateStore {
   }
 
   /** Joins one record into the copy; the changelog knows better than the copy what was written of the same epoch. */
-  private copy(partition: number, record: ChangelogRecord & { kind: 'state' }): void {
+  private copy(partition: number, record: StateRecord): void {
     const { user, epoch, state } = record
     const kept = this.disk.copied(partition, user)
     const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
@@ -100,6 +112,18 @@ export class ChangelogStateStore implements StateStore {
     const earlier = kept?.state.epoch === epoch ? { ...kept.state, epoch: epoch - 0.5 } : kept?.state
     const joined = earlier === undefined ? state : joinStates(earlier, state, this.caps())
     this.disk.writeCopy(partition, user, { state: joined, epochs: [...otherEpochs, epoch] })
+  }
+
+  /**
+   * What a former owner appended after a newer claim tells truly what happened to the user; but of its writes, those
+   * since the claim may have been refused without its knowing, or have replaced what was acknowledged before. Whatever
+   * was acknowledged up to its epoch counts for nothing: the closing sweep looks at the user anew (O5, O7).
+   */
+  private doubt(partition: number, { user, epoch }: StateRecord): void {
+    const kept = this.disk.copied(partition, user)
+    if (kept === undefined) return
+    const acknowledged = new Map([...kept.state.acknowledged].filter(([, known]) => known.epoch > epoch))
+    this.disk.writeCopy(partition, user, { ...kept, state: { ...kept.state, acknowledged } })
   }
 
   /** O6: a former run's live state adds what happened; what was acknowledged, due or parked the changelog alone knows. */

@@ -8,6 +8,8 @@ import type { Checkpoint } from './state-store.ts'
 export type ChangelogRecord =
   | { kind: 'state'; user: UserKey; epoch: number; state: UserState | null }
   | { kind: 'checkpoint'; epoch: number; checkpoint: Checkpoint | null }
+  /** A take-over began here: under a key of its own, so that compaction leaves it where it was appended. */
+  | { kind: 'claim'; epoch: number }
 
 export interface PositionedRecord {
   position: number

@@ -52,6 +52,13 @@ export interface UnavailableMessage {
   attempt: number
 }
 
+/** Something of ours was damaged, and begun anew; nothing is lost but time. */
+export interface MendedMessage {
+  what: 'event-vectors'
+  /** What was wrong, and what follows from it. */
+  message: string
+}
+
 class Channel<Message> {
   private readonly inner
 
@@ -76,3 +83,4 @@ export const parked = new Channel<ParkedMessage>('parked')
 export const owner = new Channel<OwnerMessage>('owner')
 export const swept = new Channel<SweepMessage>('sweep')
 export const unavailable = new Channel<UnavailableMessage>('unavailable')
+export const mended = new Channel<MendedMessage>('mended')

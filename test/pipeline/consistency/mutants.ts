@@ -224,6 +224,12 @@ export const MUTANTS: readonly Mutant[] = [
 `,
   },
   {
+    rule: 'O5-doubt',
+    file: 'pipeline/changelog-state-store.ts',
+    find: '    for (const record of late) this.doubt(partition, record)\n',
+    replace: '',
+  },
+  {
     rule: 'O7',
     file: OWNERSHIP,
     find: '    this.taken()\n',

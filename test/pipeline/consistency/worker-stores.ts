@@ -53,7 +53,7 @@ export function localStatesOf(world: World, diskId: number): LocalStates {
 }
 
 function copyRecord(record: ChangelogRecord): ChangelogRecord {
-  if (record.kind === 'checkpoint' || record.state === null) return { ...record }
+  if (record.kind !== 'state' || record.state === null) return { ...record }
   return { ...record, state: copyState(record.state) }
 }
 

@@ -182,9 +182,10 @@ export class World {
   }
 
   compactChangelog(partition: number): void {
-    const keyOf = (r: ChangelogRecord) => (r.kind === 'state' ? `s ${r.user} ${r.epoch}` : `c ${r.epoch}`)
+    const keyOf = (r: ChangelogRecord) => `${r.kind} ${r.epoch} ${r.kind === 'state' ? r.user : ''}`
     const last = new Map(this.changelog[partition]!.map(({ position, record }) => [keyOf(record), position]))
-    const isDeleted = (r: ChangelogRecord) => (r.kind === 'state' ? r.state : r.checkpoint) === null
+    const isDeleted = (r: ChangelogRecord) =>
+      (r.kind === 'state' && r.state === null) || (r.kind === 'checkpoint' && r.checkpoint === null)
     const recent = this.changelogEnd[partition]! - 6
     const kept = this.changelog[partition]!.filter(
       ({ position, record }) =>
