@@ -18,17 +18,23 @@ export interface Observers {
 }
 
 /** Watches from before the first record on. @param quiet no log lines: somebody draws on the terminal */
-export function observe(settings: Settings['log'], standalone: Standalone, quiet: boolean): Observers {
-  const { clock } = standalone.parts
+export function observe(
+  settings: Settings['log'],
+  standalone: Standalone,
+  quiet: boolean,
+  destination: { write(line: string): void } = process.stderr,
+): Observers {
+  const { clock, cacheWarning } = standalone.parts
   const isTerminal = process.stderr.isTTY === true
   const logs = new Logs({
     level: quiet ? 'silent' : settings.level,
     userIds: settings.userIds,
     pretty: settings.pretty === 'auto' ? isTerminal : settings.pretty,
     coloured: isTerminal && process.env.NO_COLOR === undefined,
-    destination: process.stderr,
+    destination,
     clock,
   })
+  if (cacheWarning !== null) logs.warn('event-vectors', cacheWarning)
   const health = new Health({ clock, changed: (change) => logs.healthChanged(change) })
   return { recent: new Recent(clock), health, logs }
 }

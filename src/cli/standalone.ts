@@ -45,6 +45,8 @@ export interface StandaloneParts {
   pipelineSettings: PipelineSettings
   updater: Updater
   housekeeping: Housekeeping
+  /** Why the cache of event vectors was begun anew at the start; null: it wasn't. */
+  cacheWarning: string | null
 }
 
 /** How long a stop waits for users whose events were read: what is left is read again at the next start. */
@@ -62,17 +64,18 @@ export async function openStandalone(settings: Settings, clock: Clock = systemCl
   try {
     const { eventCacheBytesMax } = settings.model
     const cachePath = join(directory.path, 'event-vectors.db')
-    const cache =
+    const { cache, warning } =
       eventCacheBytesMax === 0
-        ? null
-        : openEventVectorCache({ path: cachePath, sizeBytesMax: eventCacheBytesMax }).cache
+        ? { cache: null, warning: null }
+        : openEventVectorCache({ path: cachePath, sizeBytesMax: eventCacheBytesMax })
     if (cache !== null) closers.push(() => cache.close())
     const bundle = settings.model.bundle ?? (await builtInBundle(directory.path, clock))
     const opened = await openModel(bundle, settings.model, cache)
     closers.push(() => opened.close())
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
-    return new Standalone(assemble(settings, clock, directory, controlLog, opened), closers)
+    const parts = assemble(settings, clock, directory, controlLog, opened)
+    return new Standalone({ ...parts, cacheWarning: warning }, closers)
   } catch (error) {
     for (const close of closers.reverse()) await close()
     throw error
@@ -96,7 +99,7 @@ function assemble(
   directory: DataDirectory,
   controlLog: SqliteControlLog,
   opened: OpenedModel,
-): StandaloneParts {
+): Omit<StandaloneParts, 'cacheWarning'> {
   const { model, render } = opened
   const { topics, valueBytesMax } = settings.events
   const schemas = directorySchemas(settings.events.schemas.directory, settings.events.schemas.ids)

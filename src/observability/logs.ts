@@ -2,7 +2,7 @@
 
 import { createHmac, randomBytes } from 'node:crypto'
 import { type Logger, pino, stdSerializers } from 'pino'
-import { consumed, owner, parked, swept } from '../pipeline/channels.ts'
+import { consumed, mended, owner, parked, swept } from '../pipeline/channels.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import type { HealthChange } from './health.ts'
 import { prettyLine } from './pretty-lines.ts'
@@ -61,6 +61,7 @@ export class Logs {
         const fields = { ...this.userField(tenant, user), reason }
         this.rare('warn', `parked ${reason}`, 'refresh', 'a user could not be embedded and is parked', fields)
       }),
+      mended.subscribe(({ what, message }) => this.rare('warn', `${what} ${message}`, what, message, {})),
       consumed.subscribe(({ topic, partition, deadLetters }) => {
         for (const [reason, count] of deadLetters) {
           const key = `dead-letter ${topic} ${reason}`
@@ -78,6 +79,11 @@ export class Logs {
   /** A line about the program itself. */
   info(component: string, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.log.info({ component, ...fields }, msg)
+  }
+
+  /** Something was wrong and nobody has to act. */
+  warn(component: string, msg: string): void {
+    this.log.warn({ component }, msg)
   }
 
   /** Something failed that somebody must look at; equal ones are written once a minute. */

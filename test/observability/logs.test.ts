@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { RecordError, UnavailableError } from '../../src/errors.ts'
 import { Logs, type LogsOptions } from '../../src/observability/logs.ts'
-import { consumed, owner, parked, swept } from '../../src/pipeline/channels.ts'
+import { consumed, mended, owner, parked, swept } from '../../src/pipeline/channels.ts'
 import { TestClock } from './test-clock.ts'
 
 let clock: TestClock
@@ -93,6 +93,15 @@ describe('logs', () => {
     assert.notDeepEqual(logging({ hashKey: 'b' }).userField('default', user), { user_hash })
     assert.notDeepEqual(logging().userField('default', user), logging().userField('default', user))
     assert.deepEqual(logging({ userIds: 'plain' }).userField('default', user), { tenant: 'default', user })
+  })
+
+  test('what was damaged and mended is one warning a minute', () => {
+    logging()
+    for (let i = 0; i < 3; i++) mended.publish({ what: 'event-vectors', message: 'was begun anew' })
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)),
+      [{ level: 40, time: clock.nowMs(), component: 'event-vectors', msg: 'was begun anew' }],
+    )
   })
 
   test('an outage is one line when it begins and one when it ends', () => {

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { ConfigError } from '../../errors.ts'
 import type { EventVectorCache } from '../../model/embedding-model.ts'
+import { mended } from '../../pipeline/channels.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
 
 export interface EventVectorCacheOptions {
@@ -56,16 +57,10 @@ class SqliteEventVectorCache implements EventVectorCache {
   #database: SqliteDatabase
   #sizeBytes = 0
   #tick = 0
-  #warning: string | null = null
 
   constructor(options: EventVectorCacheOptions) {
     this.#options = options
     this.#database = this.#open()
-  }
-
-  /** Why the cache was emptied since it was opened; null: it wasn't. */
-  get warning(): string | null {
-    return this.#warning
   }
 
   get sizeBytes(): number {
@@ -113,7 +108,7 @@ class SqliteEventVectorCache implements EventVectorCache {
     }
   }
 
-  /** One transaction with the totals in it. Damage found on the way empties the cache and gives `otherwise`. */
+  /** One transaction with the totals in it. Damage found on the way empties the cache, says so, and gives `otherwise`. */
   #whole<T>(work: () => T, otherwise: () => T): T {
     const before = { sizeBytes: this.#sizeBytes, tick: this.#tick }
     try {
@@ -130,7 +125,7 @@ class SqliteEventVectorCache implements EventVectorCache {
       this.#database.close()
       removeFiles(this.#options.path)
       this.#database = this.#open()
-      this.#warning = rebuilt(this.#options.path, error)
+      mended.publish({ what: 'event-vectors', message: rebuilt(this.#options.path, error) })
       return otherwise()
     }
   }

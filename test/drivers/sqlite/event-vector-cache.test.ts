@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { openEventVectorCache } from '../../../src/drivers/sqlite/event-vector-cache.ts'
+import { mended } from '../../../src/pipeline/channels.ts'
 import { tempDirectory } from './temp-directory.ts'
 
 const WIDTH = 384
@@ -134,24 +135,37 @@ test('a file of a later format is begun anew, with a warning', () => {
   assert.match(it.warning ?? '', /format 99/)
 })
 
-test('pages that turn to garbage while the cache is closed never give a wrong vector', () => {
-  const directory = tempDirectory()
-  const path = join(directory, 'event-vectors.db')
+/** Garbage in every third page of a closed cache of 300 vectors, from the given page on. */
+function damaged(firstPage: number): string {
+  const path = join(tempDirectory(), 'event-vectors.db')
   {
     using it = opened(path)
     it.cache.putMany(Array.from({ length: 300 }, (_, seed) => entry(seed)))
   }
   const sizeBytes = readFileSync(path).length
   const descriptor = openSync(path, 'r+')
-  for (let at = 4_096; at < sizeBytes; at += 3 * 4_096)
+  for (let at = firstPage * 4_096; at < sizeBytes; at += 3 * 4_096)
     writeSync(descriptor, Buffer.alloc(4_096, 0xa5), 0, 4_096, at)
   closeSync(descriptor)
-  using it = opened(path)
-  for (let seed = 0; seed < 300; seed++) {
-    const [vector] = it.cache.getMany([keyOf(seed)])
-    if (vector) assert.deepEqual(vector, vectorOf(seed))
-  }
-  assert.match(it.warning ?? it.cache.warning ?? '', /begun anew/)
-  it.cache.putMany([entry(1)])
-  assert.deepEqual(it.cache.getMany([keyOf(1)]), [vectorOf(1)])
-})
+  return path
+}
+
+// The first pages hold what opening reads; what lies behind them is found when it is asked for.
+for (const firstPage of [1, 12])
+  test(`garbage from page ${firstPage} on never gives a wrong vector, and is reported once`, (t) => {
+    const reports: string[] = []
+    t.after(mended.subscribe(({ what, message }) => reports.push(`${what}: ${message}`)))
+    using it = opened(damaged(firstPage))
+    for (let seed = 0; seed < 300; seed++) {
+      const [vector] = it.cache.getMany([keyOf(seed)])
+      if (vector) assert.deepEqual(vector, vectorOf(seed))
+    }
+    if (firstPage === 1) assert.match(it.warning ?? '', /begun anew/)
+    else {
+      assert.equal(it.warning, null)
+      assert.match(reports.pop() ?? '', /^event-vectors: .* was begun anew, .*: expected/)
+    }
+    assert.deepEqual(reports, [])
+    it.cache.putMany([entry(1)])
+    assert.deepEqual(it.cache.getMany([keyOf(1)]), [vectorOf(1)])
+  })

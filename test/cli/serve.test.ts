@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { closeObservers, observe } from '../../src/cli/serve.ts'
+import { openStandalone } from '../../src/cli/standalone.ts'
+import { loadSettings } from '../../src/config/load-settings.ts'
+import { GOLDEN_BUNDLE } from './standalone-fixture.ts'
+
+test('a damaged cache of event vectors is begun anew at the start, and the log says so once', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'freshet-serve-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const { settings } = loadSettings({
+    file: null,
+    env: {},
+    flags: { dataDir, 'model.bundle': GOLDEN_BUNDLE, 'model.threads': 1 },
+  })
+  const linesOfAStart = async (quiet: boolean) => {
+    const lines: string[] = []
+    const standalone = await openStandalone(settings)
+    try {
+      closeObservers(observe(settings.log, standalone, quiet, { write: (line) => lines.push(line) }))
+    } finally {
+      await standalone.close()
+    }
+    return lines
+  }
+  assert.deepEqual(await linesOfAStart(false), [])
+  writeFileSync(join(dataDir, 'event-vectors.db'), 'no database '.repeat(1_000))
+  const lines = await linesOfAStart(false)
+  assert.equal(lines.length, 1)
+  assert.match(lines[0]!, /event-vectors.*was begun anew/)
+  assert.deepEqual(await linesOfAStart(false), [])
+})
