@@ -35,7 +35,8 @@ function helpOf(command: Command): string {
   return help
 }
 
-suite('the program', () => {
+// Beside each other: most of a child's time is its start.
+suite('the program', { concurrency: 3 }, () => {
   const root = mkdtempSync(join(tmpdir(), 'freshet-program-'))
   const directory = join(root, 'data')
   const file = join(root, 'events.jsonl')
@@ -55,6 +56,41 @@ suite('the program', () => {
   })
 
   after(() => rmSync(root, { recursive: true, force: true }))
+
+  suite('over one data directory', { concurrency: 1 }, () => {
+    test('nearest, explain and the dead letters answer as JSON from a directory at rest', async () => {
+      const nearest = JSON.parse((await runToEnd([...here, 'nearest', 'ada', '--json'])).stdout)
+      assert.deepEqual(nearest.neighbours.map(({ user }: { user: string }) => user).sort(), ['ben', 'chloe'])
+      const explained = JSON.parse((await runToEnd([...here, 'explain', 'ada', '--json'])).stdout)
+      assert.equal(explained.window.search.length, 1)
+      const letters = JSON.parse((await runToEnd([...here, 'dlq', 'list', '--json'])).stdout)
+      assert.deepEqual([letters.length, letters[0].reason], [1, 'ingest-line'])
+    })
+
+    test('an instruction that is added is embedded before the verb ends, and a forgotten user is gone', async () => {
+      await runToEnd([...here, 'instructions', 'add', 'next', 'What next?'])
+      const { stdout } = await runToEnd([...here, 'nearest', 'ada', '-i', 'next', '--json'])
+      assert.equal(JSON.parse(stdout).neighbours.length, 2)
+      const forgotten = await runToEnd([...here, 'forget', 'ben', '--json'])
+      assert.equal(JSON.parse(forgotten.stdout).state, 'done')
+      const { stderr } = await runToEnd([...here, 'nearest', 'ben'], 2)
+      assert.match(stderr, /^error: user-not-embedded: /m)
+      await runToEnd([...here, 'verify'])
+    })
+
+    test('another bundle than the one the directory was made with is refused, with what to do', async () => {
+      const args = [
+        '-d',
+        directory,
+        '--set',
+        `model.bundle=${join(GOLDEN_BUNDLE, '../bundle-mlp')}`,
+        'nearest',
+        'ada',
+      ]
+      const { stderr } = await runToEnd(args, 2)
+      assert.match(stderr, /^error: model-not-active: .*golden-linear.*dataDir/m)
+    })
+  })
 
   test('every verb has a help of its own, with an example that begins with its name', () => {
     const verbs = verbsBelow(createProgram())
@@ -81,15 +117,6 @@ suite('the program', () => {
     for (const { stderr } of ends) assert.doesNotMatch(stderr, / at .*\.ts:\d/)
   })
 
-  test('nearest, explain and the dead letters answer as JSON from a directory at rest', async () => {
-    const nearest = JSON.parse((await runToEnd([...here, 'nearest', 'ada', '--json'])).stdout)
-    assert.deepEqual(nearest.neighbours.map(({ user }: { user: string }) => user).sort(), ['ben', 'chloe'])
-    const explained = JSON.parse((await runToEnd([...here, 'explain', 'ada', '--json'])).stdout)
-    assert.equal(explained.window.search.length, 1)
-    const letters = JSON.parse((await runToEnd([...here, 'dlq', 'list', '--json'])).stdout)
-    assert.deepEqual([letters.length, letters[0].reason], [1, 'ingest-line'])
-  })
-
   test('the standard input is an import like any other: what is piped again is known by its content', async () => {
     const path = join(root, 'piped')
     const args = ['-d', path, ...SETTINGS, 'ingest', '--json', '--no-embed', '-']
@@ -98,17 +125,6 @@ suite('the program', () => {
     const [first, second] = reports.map(({ stdout }) => JSON.parse(stdout).files[0])
     assert.deepEqual([first.records, first.resumedAt, second.records, second.resumedAt], [3, 0, 3, null])
     assert.deepEqual(readdirSync(join(path, 'spool')), [])
-  })
-
-  test('an instruction that is added is embedded before the verb ends, and a forgotten user is gone', async () => {
-    await runToEnd([...here, 'instructions', 'add', 'next', 'What next?'])
-    const { stdout } = await runToEnd([...here, 'nearest', 'ada', '-i', 'next', '--json'])
-    assert.equal(JSON.parse(stdout).neighbours.length, 2)
-    const forgotten = await runToEnd([...here, 'forget', 'ben', '--json'])
-    assert.equal(JSON.parse(forgotten.stdout).state, 'done')
-    const { stderr } = await runToEnd([...here, 'nearest', 'ben'], 2)
-    assert.match(stderr, /^error: user-not-embedded: /m)
-    await runToEnd([...here, 'verify'])
   })
 
   test('where a process holds the directory, a verb asks it; where it does not answer, the exit code is 3', async () => {
@@ -185,19 +201,6 @@ suite('the program', () => {
       ends.map(({ stderr }) => /^error: ([a-z-]+): /m.exec(stderr)?.[1]),
       ['data-directory-newer', 'bundle-file-changed', 'bundle-path'],
     )
-  })
-
-  test('another bundle than the one the directory was made with is refused, with what to do', async () => {
-    const args = [
-      '-d',
-      directory,
-      '--set',
-      `model.bundle=${join(GOLDEN_BUNDLE, '../bundle-mlp')}`,
-      'nearest',
-      'ada',
-    ]
-    const { stderr } = await runToEnd(args, 2)
-    assert.match(stderr, /^error: model-not-active: .*golden-linear.*dataDir/m)
   })
 
   test('embed gives the vectors of the golden set, in every form', async () => {
