@@ -43,10 +43,8 @@ export class UserLookup {
     const inMemory = partition.entries.get(key)
     // A reading through a copy of its own leaves the order of eviction as it was.
     const entry = new UserEntry(key, partition)
-    if (inMemory?.state !== undefined) {
-      entry.state = inMemory.state
-      entry.dirty = inMemory.dirty
-    }
+    entry.dirty = inMemory?.dirty ?? false
+    if (inMemory?.state !== undefined) entry.state = inMemory.state
     const state = partition.stateOf(entry)
     if (inMemory?.state === undefined) partition.grow(entry, -entry.sizeBytes)
     return { key, state, entry }
