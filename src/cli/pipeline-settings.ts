@@ -27,6 +27,6 @@ export function pipelineSettings({ model, refresh, windows }: Settings): Pipelin
 
 /** @returns days; null: no horizon; undefined: the bundle's */
 function horizonDays(setting: Settings['windows']['horizonDays']): number | null | undefined {
-  if (setting === 'bundle') return undefined
+  if (setting === 'bundle' || setting === 'kept') return undefined
   return setting === 'none' ? null : setting
 }

@@ -26,6 +26,7 @@ import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
 import { DAY_MS } from '../window/day.ts'
 import { builtInBundle } from './built-in-bundle.ts'
+import { withKeptHorizon } from './kept-horizon.ts'
 import { type OpenedModel, openModel } from './open-model.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
 
@@ -74,7 +75,9 @@ export async function openStandalone(settings: Settings, clock: Clock = systemCl
     closers.push(() => opened.close())
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
-    const parts = assemble(settings, clock, directory, controlLog, opened)
+    const vectors = new SqliteVectorStore(directory.vectors, clock)
+    const settled = await withKeptHorizon(settings, vectors, opened.model.id)
+    const parts = assemble(settled, clock, directory, controlLog, vectors, opened)
     return new Standalone({ ...parts, cacheWarning: warning }, closers)
   } catch (error) {
     for (const close of closers.reverse()) await close()
@@ -98,6 +101,7 @@ function assemble(
   clock: Clock,
   directory: DataDirectory,
   controlLog: SqliteControlLog,
+  vectors: SqliteVectorStore,
   opened: OpenedModel,
 ): Omit<StandaloneParts, 'cacheWarning'> {
   const { model, render } = opened
@@ -119,7 +123,6 @@ function assemble(
     caps: () => windowCaps(updater.control.view, models, ofPipeline),
     userBytesMax: settings.windows.userBytesMax,
   })
-  const vectors = new SqliteVectorStore(directory.vectors, clock)
   const deadLetters = new SqliteDeadLetters(directory.main)
   const updater = new Updater({
     source,

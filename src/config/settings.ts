@@ -81,8 +81,8 @@ export const settingsSchema = z.strictObject({
   }),
   windows: section({
     horizonDays: z
-      .union([z.literal(['bundle', 'none']), z.number().positive().max(36_500)])
-      .default('bundle'),
+      .union([z.literal(['kept', 'bundle', 'none']), z.number().positive().max(36_500)])
+      .default('kept'),
     maxFutureSkewMs: durationMs().default(300_000),
     memoryBytesMax: sizeBytes().default(512 * MIB),
     userBytesMax: sizeBytes().default(512 * 1024),

@@ -174,7 +174,7 @@ describe('settings', () => {
         'settings.yaml:9: events.topics.0.holds: must be one of paybill, miniprogram, spm, app, search, tabular, userqa, tombstone, got "paybil": correct it',
         'settings.yaml:12: events.topics.1.feilds: no such setting: did you mean fields?',
         'settings.yaml:15: events.topics.2.fields.query.paths: no such setting: did you mean path?',
-        'settings.yaml:16: windows.horizonDays: must be one of bundle, none, or of type number, got "sometimes": correct it',
+        'settings.yaml:16: windows.horizonDays: must be one of kept, bundle, none, or of type number, got "sometimes": correct it',
         'settings.yaml:17: server.adminSecret: must be at least 16 characters long, got a secret: correct it',
       ],
     )

@@ -163,6 +163,6 @@ function checkSame(existing: CollectionSpec, spec: CollectionSpec): void {
   const say = (one: CollectionSpec) => different.map((field) => `${field} ${one[field]}`).join(', ')
   throw new ConfigError(
     'collection-mismatch',
-    `expected collection ${spec.name} with ${say(spec)}, got ${say(existing)}: set these back, or drop the collection and embed again`,
+    `expected collection ${spec.name} with ${say(spec)}, got ${say(existing)}: set these back (windows.horizonDays, model.provider, model.precision, model.bundle), or use a new data directory`,
   )
 }
