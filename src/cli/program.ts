@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander'
 import { addAdminCommands } from './admin-commands.ts'
+import { addCollectionCommands } from './collections-commands.ts'
 import { addConfigCommands } from './config-commands.ts'
 import { addDoctorCommand } from './doctor-command.ts'
 import { addEmbedCommand } from './embed-command.ts'
@@ -26,6 +27,7 @@ export function createProgram(): Command {
   addIngestCommand(program)
   addQueryCommands(program)
   addAdminCommands(program)
+  addCollectionCommands(program)
   addEmbedCommand(program)
   addModelCommands(program)
   addConfigCommands(program)

@@ -29,6 +29,7 @@ import { builtInBundle } from './built-in-bundle.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
 import { type OpenedModel, openModel } from './open-model.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
+import { rebuildIfLost } from './rebuild.ts'
 
 export interface StandaloneParts {
   settings: Settings
@@ -48,6 +49,8 @@ export interface StandaloneParts {
   housekeeping: Housekeeping
   /** Why the cache of event vectors was begun anew at the start; null: it wasn't. */
   cacheWarning: string | null
+  /** The vectors were gone at the start: everybody is embedded anew. */
+  isRebuilt: boolean
 }
 
 /** How long a stop waits for users whose events were read: what is left is read again at the next start. */
@@ -74,19 +77,20 @@ export async function openStandalone(settings: Settings, clock: Clock = systemCl
     const opened = await openModel(bundle, settings.model, cache)
     closers.push(() => opened.close())
     const controlLog = new SqliteControlLog(directory.main)
-    await registerModel(controlLog, opened.model)
+    const wasUsedBefore = await registerModel(controlLog, opened.model)
     const vectors = new SqliteVectorStore(directory.vectors, clock)
+    const isRebuilt = await rebuildIfLost(controlLog, vectors, wasUsedBefore)
     const settled = await withKeptHorizon(settings, vectors, opened.model.id)
     const parts = assemble(settled, clock, directory, controlLog, vectors, opened)
-    return new Standalone({ ...parts, cacheWarning: warning }, closers)
+    return new Standalone({ ...parts, cacheWarning: warning, isRebuilt }, closers)
   } catch (error) {
     for (const close of closers.reverse()) await close()
     throw error
   }
 }
 
-/** The first start names the bundle's model active; from then on the record decides. */
-async function registerModel(controlLog: SqliteControlLog, { id }: EmbeddingModel): Promise<void> {
+/** The first start names the bundle's model active; from then on the record decides. @returns false: it was the first */
+async function registerModel(controlLog: SqliteControlLog, { id }: EmbeddingModel): Promise<boolean> {
   const record = (await controlLog.models(-1)).at(-1)
   if (record === undefined) await controlLog.appendModel({ active: id, also: null, existing: [id] })
   else if (record.active !== id)
@@ -94,6 +98,7 @@ async function registerModel(controlLog: SqliteControlLog, { id }: EmbeddingMode
       'model-not-active',
       `expected the bundle of model ${record.active}, which this data directory was made with, got ${id}: name that bundle in model.bundle, or choose a new dataDir and ingest again`,
     )
+  return record !== undefined
 }
 
 function assemble(
@@ -103,7 +108,7 @@ function assemble(
   controlLog: SqliteControlLog,
   vectors: SqliteVectorStore,
   opened: OpenedModel,
-): Omit<StandaloneParts, 'cacheWarning'> {
+): Omit<StandaloneParts, 'cacheWarning' | 'isRebuilt'> {
   const { model, render } = opened
   const { topics, valueBytesMax } = settings.events
   const schemas = directorySchemas(settings.events.schemas.directory, settings.events.schemas.ids)
