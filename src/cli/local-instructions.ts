@@ -82,6 +82,11 @@ export class LocalInstructions {
       throw badGroup(`1 to 40 of a-z, 0-9 and -`, JSON.stringify(group.name))
     if (group.name === MAIN_GROUP && group.paused)
       throw badGroup('a group other than main to pause', 'main, which acknowledges events')
+    if (group.name === MAIN_GROUP && group.minRefreshMs > 0)
+      throw badGroup(
+        'minRefreshMs 0 for main, whose cadence refresh.quietMs and refresh.maxDelayMs set',
+        String(group.minRefreshMs),
+      )
     if (!Number.isSafeInteger(group.minRefreshMs) || group.minRefreshMs < 0)
       throw badGroup('minRefreshMs of 0 or more milliseconds', String(group.minRefreshMs))
     await controlLog.appendGroup(group)

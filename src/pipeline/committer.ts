@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts'
 import type { EventSource, Positions } from './event-source.ts'
 import type { Ownership } from './ownership.ts'
 import type { Partition } from './partition.ts'
+import type { Pauses } from './pauses.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -13,6 +14,7 @@ export interface CommitterParts {
   clock: Clock
   settings: PipelineSettings
   source: EventSource
+  pauses: Pauses
   store: StateStore
   ownership: Ownership
   /** False: nothing is embedded now, so waiting would last for ever. */
@@ -42,7 +44,7 @@ export class Committer {
 
   /** Reading stops while too many users or records wait, and memory stays flat (design 2). */
   keepBounds(): void {
-    const { isBounded, ownership, settings, source } = this.parts
+    const { isBounded, ownership, settings } = this.parts
     let users = 0
     let bytes = 0
     for (const partition of ownership.partitions.values()) {
@@ -53,13 +55,8 @@ export class Committer {
       users / settings.dirtyUsersMax,
       this.unacknowledged() / settings.unacknowledgedRecordsMax,
     )
-    if (!this.paused && share >= 1 && isBounded()) {
-      this.paused = true
-      source.pause([...ownership.partitions.keys()])
-    } else if (this.paused && (share < RESUME_SHARE || !isBounded())) {
-      this.paused = false
-      source.resume([...ownership.partitions.keys()])
-    }
+    if (!this.paused && share >= 1 && isBounded()) this.setPaused(true)
+    else if (this.paused && (share < RESUME_SHARE || !isBounded())) this.setPaused(false)
     const excess = bytes - settings.memoryBytesMax
     if (excess <= 0) return
     for (const partition of ownership.partitions.values())
@@ -68,6 +65,14 @@ export class Committer {
 
   get isPaused(): boolean {
     return this.paused
+  }
+
+  private setPaused(paused: boolean): void {
+    const { ownership, pauses } = this.parts
+    this.paused = paused
+    for (const partition of ownership.partitions.values())
+      if (paused) pauses.pause(partition, 'backlog')
+      else pauses.resume(partition, 'backlog')
   }
 
   private unacknowledged(): number {

@@ -15,6 +15,7 @@ import type { EventSource } from './event-source.ts'
 import { markEverywhere } from './marks.ts'
 import type { Ownership } from './ownership.ts'
 import type { Partition } from './partition.ts'
+import type { Pauses } from './pauses.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { Snapshots } from './snapshot.ts'
@@ -23,6 +24,7 @@ export interface ConsumerParts {
   clock: Clock
   settings: PipelineSettings
   source: EventSource
+  pauses: Pauses
   decoder: RecordDecoder
   deadLetters: DeadLetters
   ownership: Ownership
@@ -132,16 +134,14 @@ export class Consumer {
     return longest
   }
 
-  /** A schema can't be fetched now: the partition waits and reads on from here. */
+  /** A schema can't be fetched now: the partition waits, and reads on from the record that needs it. */
   private retryFrom(partition: Partition, error: UnavailableError): void {
-    const { clock, source } = this.parts
+    const { clock, pauses, source } = this.parts
     unavailable.publish({ what: 'source', error, attempt: 1 })
-    source.pause([partition.number])
-    void clock.sleep(error.retryAfterMs).then(() => {
-      if (!partition.owned) return
-      source.seek(partition.number, new Map(source.topics.map((topic, i) => [topic, partition.read[i]!])))
-      source.resume([partition.number])
-    })
+    // First of all: whatever else resumes the partition, no record is passed over.
+    source.seek(partition.number, new Map(source.topics.map((topic, i) => [topic, partition.read[i]!])))
+    pauses.pause(partition, 'schema')
+    void clock.sleep(error.retryAfterMs).then(() => pauses.resume(partition, 'schema'))
   }
 
   /** The raw bytes are durable before their offsets count as acknowledged: nothing is lost. */

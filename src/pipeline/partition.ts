@@ -184,6 +184,7 @@ export class Partition {
       if (entry.idle && !entry.changed) this.entries.delete(entry.key)
       else if (entry.state !== undefined && !this.spill(entry.state)) return
       entry.state = undefined
+      entry.reading = undefined
       this.measure(entry)
     }
   }

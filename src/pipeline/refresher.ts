@@ -251,7 +251,7 @@ export class Refresher {
         }
         if (!(error instanceof UnavailableError)) throw error
         unavailable.publish({ what: 'vectors', error, attempt })
-        if (attempt < settings.sendAttemptsMax) await clock.sleep(error.retryAfterMs * 2 ** (attempt - 1))
+        if (attempt < settings.sendAttemptsMax) await clock.sleep(backOffMs(error, attempt))
       }
     }
     return 'unknown'
@@ -291,7 +291,8 @@ export class Refresher {
     if (target === undefined) forgetTarget(entry, state, batch.target)
     else if (isCurrent) state.dueMs.delete(key)
     else if (state.dueMs.has(key) || !target.acknowledges) moveDue(state, target, clock.nowMs())
-    else scheduler.mark(entry, key)
+    // Records that came meanwhile bring the user back by the debounce; else nothing would.
+    else if (!entry.dirty) scheduler.mark(entry, key)
 
     if (entry.retry) {
       entry.retry = false
@@ -369,6 +370,13 @@ export class Refresher {
     markEverywhere(entry, state, control.view, clock.nowMs(), true, settings.quietMs)
     entry.dirty = true
   }
+}
+
+/** Doubled with each attempt, but never so long that vectors stay away when what was down is back. */
+const BACK_OFF_MS_MAX = 10_000
+
+function backOffMs({ retryAfterMs }: UnavailableError, attempt: number): number {
+  return Math.max(retryAfterMs, Math.min(retryAfterMs * 2 ** (attempt - 1), BACK_OFF_MS_MAX))
 }
 
 /** Errors that say that the control topics have moved on since the batch was made. */

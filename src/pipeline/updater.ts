@@ -22,6 +22,7 @@ import type { Assignment, EventSource, SourceListener } from './event-source.ts'
 import { Flusher } from './flusher.ts'
 import { markEverywhere } from './marks.ts'
 import { Ownership } from './ownership.ts'
+import { Pauses } from './pauses.ts'
 import { Refresher } from './refresher.ts'
 import { Scheduler } from './scheduler.ts'
 import type { PipelineSettings } from './settings.ts'
@@ -79,9 +80,10 @@ export class Updater implements SourceListener {
     this.flusher = flusher
     this.ownership = ownership
     this.sweep = new Sweep(settings, ownership, control, scheduler, snapshots)
-    this.consumer = new Consumer({ ...parts, ownership, control, scheduler, snapshots })
+    const pauses = new Pauses(source)
+    this.consumer = new Consumer({ ...parts, pauses, ownership, control, scheduler, snapshots })
     this.refresher = new Refresher({ ...parts, ownership, control, scheduler, flusher, snapshots })
-    this.committer = new Committer({ ...parts, ownership, isBounded: () => this.refreshing })
+    this.committer = new Committer({ ...parts, pauses, ownership, isBounded: () => this.refreshing })
     ownership.taken = () => this.lookAtEverybody()
     ownership.failed = (error) => this.fail(error)
     control.changed = () => {
