@@ -119,7 +119,9 @@ test('a test lies beside its file', () => {
   const complaints = (path: string) => rules.mirror(one(path, ''), exists, ['test/golden']).length
   assert.equal(complaints('test/window/day.test.ts'), 0)
   assert.equal(complaints('test/window/day-zones.test.ts'), 0)
+  assert.equal(complaints('test/window/day.slow.test.ts'), 0)
   assert.equal(complaints('test/window/week.test.ts'), 1)
+  assert.equal(complaints('test/window/week.slow.test.ts'), 1)
   assert.equal(complaints('test/elsewhere/day.test.ts'), 1)
   assert.equal(complaints('test/golden/anything.test.ts'), 0)
 })
