@@ -9,6 +9,7 @@ import type { EventId } from '../../src/events/ids.ts'
 import { amountInWords } from '../../src/model/currency.ts'
 import { rendererFor } from '../../src/model/renderer.ts'
 import { sayWhenIn } from '../../src/model/time-of-day.ts'
+import { codePoint } from '../tools/code-point.ts'
 
 const render = rendererFor(1)
 /** A Wednesday, 09:30 UTC. */
@@ -176,7 +177,7 @@ test('another version and an unknown zone are refused', () => {
 })
 
 const text = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: codePoint }),
   fc.constantFrom('', ' ', '\ud800', '\u202e', 'ﷺ', 'a'.repeat(5_000), '\u0000'),
 )
 const maybe = fc.option(text)

@@ -6,8 +6,15 @@ import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { RequestError } from '../../src/errors.ts'
+import { codePoint } from '../tools/code-point.ts'
 import { caller } from './call.ts'
-import { BODY_BYTES_MAX, type ServedFreshet, searchEvent, startServedFreshet } from './served-freshet.ts'
+import {
+  BODY_BYTES_MAX,
+  MODEL,
+  type ServedFreshet,
+  searchEvent,
+  startServedFreshet,
+} from './served-freshet.ts'
 
 /** What these tests read of an OpenAPI operation. */
 interface Operation {
@@ -30,12 +37,12 @@ type Paths = Record<string, Record<string, Operation>>
 /** Parts of requests as nobody should send them, some of them nearly right. */
 function junkRequests() {
   const junk = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: codePoint }),
     fc.constantFrom('', '..', '%00', 'null', '-1', '1e999', 'general'),
   )
   const body = fc.oneof(
     fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.stringify(value)),
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: codePoint }),
     fc
       .record(
         {
@@ -43,7 +50,7 @@ function junkRequests() {
           k: fc.oneof(fc.integer(), fc.double()),
           users: fc.array(fc.record({ user: fc.oneof(junk, fc.integer()) }), { maxLength: 2 }),
           vector: fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { maxLength: 65 }),
-          model: fc.constantFrom('tiny', 'other'),
+          model: fc.constantFrom(MODEL, 'other'),
           text: junk,
           texts: fc.array(junk, { maxLength: 2 }),
           id: fc.constantFrom('..', '-', 'UPPER', 'ok'),
@@ -94,7 +101,7 @@ describe('the HTTP server', () => {
   test('probes, status, version and the page answer; live and ready follow the health', async () => {
     assert.deepEqual((await call('/live')).answer, { live: true, why: null })
     assert.deepEqual((await call('/ready')).answer, { ready: true, why: null, degraded: [] })
-    assert.equal((await call('/status')).answer.model.id, 'tiny')
+    assert.equal((await call('/status')).answer.model.id, MODEL)
     assert.deepEqual((await call('/version')).answer, { version: '0.0.0', node: process.versions.node })
     const metrics = await call('/metrics')
     assert.match(String(metrics.headers['content-type']), /^text\/plain; version=0\.0\.4/)

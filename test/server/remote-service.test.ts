@@ -7,9 +7,8 @@ import { after, before, describe, test } from 'node:test'
 import { RequestError, UnavailableError } from '../../src/errors.ts'
 import { DEFAULT_TENANT, type TenantId, type UserId } from '../../src/events/ids.ts'
 import { GENERAL, type GroupName, type InstructionId } from '../../src/instructions/instruction.ts'
-import type { ModelId } from '../../src/model/embedding-model.ts'
 import { RemoteService } from '../../src/server/remote-service.ts'
-import { type ServedFreshet, searchEvent, startServedFreshet } from './served-freshet.ts'
+import { MODEL, type ServedFreshet, searchEvent, startServedFreshet } from './served-freshet.ts'
 
 const SECRET = 'sixteen-letters-and-more'
 
@@ -52,7 +51,7 @@ describe('the service over HTTP', () => {
     assert.deepEqual(await remote.nearest(byText), await service.nearest(byText))
     const [vector] = (await service.embedTexts(['trains'])).vectors
     assert.deepEqual((await remote.embedTexts(['trains'])).vectors, [vector])
-    const byVector = { instruction: GENERAL, k: 1, from: { vector: vector!, model: 'tiny' as ModelId } }
+    const byVector = { instruction: GENERAL, k: 1, from: { vector: vector!, model: MODEL } }
     assert.deepEqual(await remote.nearest(byVector), await service.nearest(byVector))
 
     for (const user of ['a/b %?#', '🦊']) {

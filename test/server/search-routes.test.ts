@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { caller } from './call.ts'
-import { type ServedFreshet, searchEvent, startServedFreshet } from './served-freshet.ts'
+import { MODEL, type ServedFreshet, searchEvent, startServedFreshet } from './served-freshet.ts'
 
 let freshet: ServedFreshet
 const { call, refused } = caller(() => freshet)
@@ -11,7 +11,8 @@ const { call, refused } = caller(() => freshet)
 describe('search over HTTP', () => {
   before(async () => {
     freshet = await startServedFreshet()
-    const events = ['ada', 'bob', 'cleo', 'dora'].map((user) => searchEvent(user, `hotels for ${user}`))
+    const queries = { ada: 'hotels', bob: 'train 42', cleo: 'red shoes, size 7', dora: '?' }
+    const events = Object.entries(queries).map(([user, query]) => searchEvent(user, query))
     assert.deepEqual(await freshet.service.ingest(events), { accepted: events.length, rejected: [] })
     await freshet.standalone.untilIdle()
   })
@@ -21,7 +22,7 @@ describe('search over HTTP', () => {
   test('neighbours of a user are others of the tenant, nearest first, under the model that the answer names', async () => {
     const { status, answer } = await call('/v1/users/ada/nearest?instruction=general&k=3')
     assert.equal(status, 200)
-    assert.deepEqual([answer.model, answer.stale, answer.instruction], ['tiny', false, 'general'])
+    assert.deepEqual([answer.model, answer.stale, answer.instruction], [MODEL, false, 'general'])
     assert.match(answer.asOf, /^\d{4}-\d\d-\d\d$/)
     assert.equal(answer.neighbours.length, 3)
     const scores = answer.neighbours.map(({ score }: { score: number }) => score)
@@ -55,7 +56,7 @@ describe('search over HTTP', () => {
 
     const { answer } = await call('/v1/users/ada?vectors=true')
     const { vector } = answer.instructions[0]
-    assert.equal(vector.length, 64)
+    assert.equal(vector.length, 16)
     const found = await nearest({ vector, model: answer.model, k: 1 })
     assert.equal(found.answer.neighbours[0].user, 'ada')
     assert.ok(

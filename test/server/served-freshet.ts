@@ -1,4 +1,4 @@
-/** A standalone freshet behind its HTTP API, with a few users embedded by the built-in model: for the tests of the server. */
+/** A standalone freshet behind its HTTP API, over the golden bundle, which opens soonest: for the tests of the server. */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,12 +6,17 @@ import { join } from 'node:path'
 import { LocalService } from '../../src/cli/local-service.ts'
 import { openStandalone, type Standalone } from '../../src/cli/standalone.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
+import type { ModelId } from '../../src/model/embedding-model.ts'
 import type { Gauges } from '../../src/observability/gauges.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
 import { Recent } from '../../src/observability/recent.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { createServer, type FreshetServer, type ServerOptions } from '../../src/server/http-server.ts'
+import { GOLDEN } from '../model/golden-bundle.ts'
+
+/** Of the bundle that the server runs. */
+export const MODEL = 'golden-linear' as ModelId
 
 export interface ServedFreshet {
   standalone: Standalone
@@ -49,7 +54,8 @@ export function searchEvent(user: string, query: string, eventTimeMs = Date.now(
 
 export async function startServedFreshet(): Promise<ServedFreshet> {
   const directory = mkdtempSync(join(tmpdir(), 'freshet-server-'))
-  const { settings } = loadSettings({ file: null, env: {}, flags: { dataDir: directory } })
+  const flags = { dataDir: directory, 'model.bundle': join(GOLDEN, 'bundle-linear'), 'model.threads': 1 }
+  const { settings } = loadSettings({ file: null, env: {}, flags })
   const standalone = await openStandalone(settings)
   const recent = new Recent(systemClock)
   const health = new Health({ clock: systemClock })
