@@ -5,7 +5,8 @@ import { note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { dropUnknown, requestRebuild } from './rebuild.ts'
 import { settle } from './service-access.ts'
-import { openStandalone, type Standalone } from './standalone.ts'
+import type { Standalone } from './standalone.ts'
+import { openAsStored } from './stored-day.ts'
 
 export function addCollectionCommands(program: Command): void {
   const collections = program
@@ -38,7 +39,7 @@ async function withStandalone<T>(
   options: GlobalOptions,
   use: (standalone: Standalone) => Promise<T>,
 ): Promise<T> {
-  const standalone = await openStandalone(settingsOf(options).settings)
+  const standalone = await openAsStored(settingsOf(options).settings)
   try {
     return await use(standalone)
   } finally {

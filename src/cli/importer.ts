@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib'
 import type { ImportProgress, NewRecord } from '../drivers/sqlite/event-log.ts'
 import { RecordError } from '../errors.ts'
 import type { DeadLetter } from '../pipeline/control-log.ts'
-import { DAY_MS, dayOf } from '../window/day.ts'
+import { importAppendMs } from './import-day.ts'
 import type { ImportFile, ImportItem } from './import-file.ts'
 import { INGEST_TOPIC } from './local-letters.ts'
 import type { Standalone } from './standalone.ts'
@@ -40,41 +40,6 @@ export interface FileReport {
   resumedAt: number | null
   /** Where and why reading ended before the file did; null: it was read to its end. */
   damage: string | null
-}
-
-/**
- * The one day of a whole import: what an earlier run chose, what the user names, or the day of the greatest event time;
- * never later than the clock's, and never that of an event from the future.
- */
-export async function importDay(
-  { parts }: Standalone,
-  files: readonly ImportFile[],
-  named: number | undefined,
-): Promise<number> {
-  const { clock, encoder, log, pipelineSettings } = parts
-  const today = dayOf(clock.nowMs())
-  const earlier = files.flatMap(({ name }) => log.importProgress(name)?.asOfDay ?? [])
-  if (named !== undefined) return Math.min(named, today)
-  if (earlier.length > 0) return Math.max(...earlier)
-  const limitMs = clock.nowMs() + pipelineSettings.maxFutureSkewMs
-  let greatestMs = Number.NEGATIVE_INFINITY
-  for (const file of files)
-    for await (const item of file.items()) {
-      const ms = timeOf(item, encoder)
-      if (ms !== undefined && ms <= limitMs && ms > greatestMs) greatestMs = ms
-    }
-  return greatestMs === Number.NEGATIVE_INFINITY ? today : Math.min(dayOf(greatestMs), today)
-}
-
-function timeOf(item: ImportItem, encoder: Standalone['parts']['encoder']): number | undefined {
-  try {
-    const { says } = item.encode(encoder)
-    if (says?.kind === 'event') return says.event.eventTimeMs
-    return says?.kind === 'tabular' ? says.asOfMs : undefined
-  } catch (error) {
-    if (error instanceof RecordError) return undefined
-    throw error
-  }
 }
 
 /** Reads one file into the log, as far as it can be read. */
@@ -125,8 +90,7 @@ class Batch {
     this.file = file
     this.options = options
     this.records = records
-    // S4: judged as of the import's day, or history would be late by today's clock.
-    this.appendTimeMs = Math.min((options.asOfDay + 1) * DAY_MS - 1, standalone.parts.clock.nowMs())
+    this.appendTimeMs = importAppendMs(options.asOfDay, standalone.parts.clock.nowMs())
   }
 
   get isFull(): boolean {

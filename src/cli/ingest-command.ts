@@ -9,8 +9,9 @@ import { directorySchemas } from '../events/schema-source.ts'
 import type { TopicSettings } from '../events/topic.ts'
 import { RemoteService } from '../server/remote-service.ts'
 import { dayString } from '../window/day.ts'
+import { importDay } from './import-day.ts'
 import { type ImportFile, openImportFile } from './import-file.ts'
-import { type FileReport, importDay, importFile } from './importer.ts'
+import { type FileReport, importFile } from './importer.ts'
 import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked, settle } from './service-access.ts'
@@ -39,7 +40,7 @@ export function addIngestCommand(program: Command): void {
     .argument('<files...>', 'files, read in this order')
     .option(
       '--as-of <day>',
-      'YYYY-MM-DD as which the whole import is read (default: of its latest event)',
+      'YYYY-MM-DD as which the whole import is read; later events refuse it (default: of its latest event)',
       day,
     )
     .option('--live', 'embed while reading, as a stream would be; default: once, at the end')
@@ -93,7 +94,7 @@ async function ingestHere(
   try {
     const files: ImportFile[] = []
     for (const path of paths) files.push(await openInput(path, spool, settings.events.topics))
-    const asOfDay = await importDay(standalone, files, options.asOf)
+    const asOfDay = await importDay(standalone, files, { named: options.asOf, again: options.again === true })
     pipelineSettings.asOfDay = asOfDay
     updater.refreshing = options.live === true
     await standalone.start()

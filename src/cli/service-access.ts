@@ -10,7 +10,8 @@ import { RemoteService } from '../server/remote-service.ts'
 import type { FreshetService } from '../server/service.ts'
 import { LocalService } from './local-service.ts'
 import { startBar } from './output.ts'
-import { openStandalone, type Standalone } from './standalone.ts'
+import type { Standalone } from './standalone.ts'
+import { openAsStored } from './stored-day.ts'
 
 export interface Access {
   service: FreshetService
@@ -29,7 +30,7 @@ export async function withService<Result>(
 ): Promise<Result> {
   let standalone: Standalone
   try {
-    standalone = await openStandalone(settings)
+    standalone = await openAsStored(settings)
   } catch (error) {
     const url = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
     if (url == null) throw error

@@ -1,4 +1,4 @@
-/** Imports: each record once however often they are interrupted, one day for the whole of one, bad lines set aside. */
+/** Imports: each record once however often they are interrupted, bad lines set aside. */
 
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { type ImportFile, openImportFile } from '../../src/cli/import-file.ts'
-import { importDay, importFile } from '../../src/cli/importer.ts'
+import { importFile } from '../../src/cli/importer.ts'
 import { ownSchema } from '../../src/events/own-schemas.ts'
 import { writeContainer } from '../events/write-container.ts'
 import { type Fixture, NOW_MS, openFixture, ref, search } from './standalone-fixture.ts'
@@ -118,35 +118,6 @@ suite('imports', () => {
       },
       { 'events.topics': topics },
     )
-  })
-
-  test('history is judged as of its own day: none of it is late, and it is embedded as of then', async () => {
-    const old = NOW_MS - 900 * DAY_MS
-    const at = (days: number, query: string) => search('ada', query, (NOW_MS - old) / 60_000 + days * 1_440)
-    const file = await fileOf('history.jsonl', [at(20, 'first'), at(0, 'last')])
-    await withFixture(async (fixture) => {
-      const day = await importDay(fixture.standalone, [file], undefined)
-      assert.equal(day, Math.floor(old / DAY_MS))
-      await importFile(fixture.standalone, file, {
-        asOfDay: day,
-        again: false,
-        live: false,
-        report: () => {},
-      })
-      await fixture.read()
-      const { events } = await fixture.service.user(ref('ada'))
-      assert.equal(events.search, 2)
-      assert.equal((await fixture.service.status()).events.late, 0)
-    })
-  })
-
-  test('the day of an import is never later than today, and an event from the future has no say in it', async () => {
-    const file = await fileOf('ahead.jsonl', [search('ada', 'now'), search('ada', 'next year', -525_600)])
-    await withFixture(async (fixture) => {
-      assert.equal(await importDay(fixture.standalone, [file], undefined), TODAY)
-      assert.equal(await importDay(fixture.standalone, [file], TODAY + 30), TODAY)
-      assert.equal(await importDay(fixture.standalone, [file], TODAY - 30), TODAY - 30)
-    })
   })
 
   test('lines longer than a chunk, without an end, or with CRLF are read as they are', async () => {
