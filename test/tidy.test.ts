@@ -87,7 +87,7 @@ const TOOLS: Record<string, string> = {
 
 /** Folders and files of test/ that mirror nothing in src, and what they are about. */
 const OWN_TESTS: Record<string, string> = {
-  'test/cli/cost-of-one-event.test.ts': 'from record bytes to the acknowledged upsert, in tokens',
+  'test/cli/cost-of-one-event.slow.test.ts': 'from record bytes to the acknowledged upsert, in tokens',
   'test/docs': 'what the documents say, held against the code',
   'test/drivers/sqlite/disk-full.test.ts': 'every store of the data directory, on a disk with no room',
   'test/drivers/sqlite/kill.slow.test.ts': 'the whole data directory, killed at any moment',
