@@ -1,6 +1,6 @@
 /** `VectorStore` in one SQLite file: fenced whole-point upserts, and exact search over slabs in memory. */
 
-import { ConfigError } from '../../errors.ts'
+import { ConfigError, UnavailableError } from '../../errors.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import { checkedPoints, checkQuery } from '../../vectors/checks.ts'
@@ -19,21 +19,19 @@ import type {
   WriteVersion,
 } from '../../vectors/vector-store.ts'
 import { type Collection, Collections } from './collections.ts'
-import {
-  fromRow,
-  idBytes,
-  POINT_COLUMNS,
-  type PointRow,
-  pointIdOf,
-  toRow,
-  upsertSql,
-  vectorAt,
-} from './point-rows.ts'
+import { fromRow, idBytes, POINT_COLUMNS, type PointRow, toRow, upsertSql } from './point-rows.ts'
+import { fillSlabs } from './slab-pass.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { VectorSlabs } from './vector-slab.ts'
 
 /** Vectors in memory for search; 200,000 of 256 dimensions take 200 MB a name. A guess: five such instructions. */
 const SLAB_BYTES_MAX = 1024 * 1024 * 1024
+
+/** Names that are being read into memory, in one pass over the points. */
+interface Loading {
+  slabs: VectorSlabs
+  done: Promise<void>
+}
 
 export class SqliteVectorStore implements VectorStore {
   private readonly database: SqliteDatabase
@@ -41,6 +39,9 @@ export class SqliteVectorStore implements VectorStore {
   private readonly catalogue: Collections
   /** By collection number; filled name by name when first searched, kept in step by every write. */
   private readonly slabs = new Map<number, VectorSlabs>()
+  /** By collection number: one pass at a time, whoever waits for it. */
+  private readonly loading = new Map<number, Loading>()
+  private isClosed = false
   /** Names in memory, the one searched longest ago first. */
   private readonly recent = new Set<string>()
   private readonly slabBytesMax: number
@@ -130,18 +131,16 @@ export class SqliteVectorStore implements VectorStore {
   }
 
   async search(name: CollectionName, query: SearchQuery): Promise<Hit[]> {
-    const collection = this.fresh(() => this.existing(name))
-    checkQuery(this.shapeOf(collection), query)
-    return this.database.read(() => {
-      const slabs = this.loaded(collection, query.vectorName)
-      const select = this.database.prepare(`SELECT payload FROM points_${collection.number} WHERE id = ?`)
-      return slabs.search(query).flatMap(({ id, score }) => {
-        const row = select.get(idBytes(id)) as unknown as [string | null] | undefined
-        // Gone between the two looks: only where another process writes.
-        if (row === undefined || row[0] === null) return []
-        return [{ id, score, payload: JSON.parse(row[0]) as PointPayload }]
-      })
-    })
+    for (;;) {
+      const collection = this.fresh(() => this.existing(name))
+      checkQuery(this.shapeOf(collection), query)
+      const slabs = this.slabs.get(collection.number)
+      if (slabs?.has(query.vectorName)) return this.found(collection, slabs, query)
+      const loaded = await this.loaded(collection, query.vectorName)
+      // Where another process writes all the time, what is in memory is old before it is whole: this search takes it.
+      if (loaded.has(query.vectorName) && this.catalogue.find(name)?.number === collection.number)
+        return this.found(collection, loaded, query)
+    }
   }
 
   async alias(alias: AliasName): Promise<CollectionName | null> {
@@ -153,6 +152,8 @@ export class SqliteVectorStore implements VectorStore {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true
+    await Promise.allSettled([...this.loading.values()].map(({ done }) => done))
     this.slabs.clear()
   }
 
@@ -178,41 +179,104 @@ export class SqliteVectorStore implements VectorStore {
     if (version !== this.dataVersion) {
       this.dataVersion = version
       this.slabs.clear()
+      this.loading.clear()
       this.catalogue.forget()
     }
     return work()
   }
 
-  private loaded(collection: Collection, name: VectorName): VectorSlabs {
-    let slabs = this.slabs.get(collection.number)
-    if (slabs === undefined) {
-      slabs = new VectorSlabs(collection.spec.dimensions)
-      this.slabs.set(collection.number, slabs)
+  private found(collection: Collection, slabs: VectorSlabs, query: SearchQuery): Hit[] {
+    const key = keyOf(collection, query.vectorName)
+    // To the end of the line, unless it was put out of memory while somebody waited for it.
+    if (this.recent.delete(key)) this.recent.add(key)
+    return this.database.read(() => {
+      const select = this.database.prepare(`SELECT payload FROM points_${collection.number} WHERE id = ?`)
+      return slabs.search(query).flatMap(({ id, score }) => {
+        const row = select.get(idBytes(id)) as unknown as [string | null] | undefined
+        // Gone between the two looks: only where another process writes.
+        if (row === undefined || row[0] === null) return []
+        return [{ id, score, payload: JSON.parse(row[0]) as PointPayload }]
+      })
+    })
+  }
+
+  /** Waits for the pass under way, or begins one. @returns what it filled, which needn't hold the name */
+  private async loaded(collection: Collection, name: VectorName): Promise<VectorSlabs> {
+    const { number } = collection
+    let loading = this.loading.get(number)
+    if (loading === undefined) {
+      const slabs = this.slabs.get(number) ?? new VectorSlabs(collection.spec.dimensions)
+      this.slabs.set(number, slabs)
+      const begun: Loading = { slabs, done: this.load(slabs, collection, name) }
+      this.loading.set(number, begun)
+      const end = () => {
+        if (this.loading.get(number) === begun) this.loading.delete(number)
+      }
+      begun.done.then(end, end)
+      loading = begun
     }
-    const key = `${collection.number} ${name}`
-    this.recent.delete(key)
-    this.recent.add(key)
-    if (slabs.has(name)) return slabs
-    slabs.add(name)
+    await loading.done
+    return loading.slabs
+  }
+
+  /** Reads the name into memory, and with it what readers will ask for next, as far as there is room. */
+  private async load(slabs: VectorSlabs, collection: Collection, name: VectorName): Promise<void> {
+    const points = this.database.read(() => {
+      const sql = `SELECT count(*) FROM points_${collection.number}`
+      return (this.database.prepare(sql).get() as unknown as [number])[0]
+    })
+    const names = this.namesToLoad(slabs, collection, name, points)
+    for (const one of names) slabs.add(one, points)
+    let isWhole = false
     try {
-      this.load(slabs, collection, name)
-    } catch (error) {
+      const goesOn = () => this.isStill(collection)
+      isWhole = await fillSlabs({ database: this.database, collection, slabs, names, goesOn })
+    } finally {
       // Half a slab would be taken for a whole one.
-      slabs.dropName(name)
-      throw error
+      if (!isWhole) for (const one of names) slabs.dropName(one)
     }
-    this.keepBound(key)
-    return slabs
+    if (!isWhole) return
+    for (const one of names) {
+      slabs.finish(one)
+      this.recent.add(keyOf(collection, one))
+    }
+    this.keepBound(keyOf(collection, name))
+  }
+
+  /**
+   * Asked between the pages of a pass. @returns false: the collection was dropped and made again
+   *
+   * @throws {UnavailableError} `vectors-closed`
+   * @throws {ConfigError} `collection-missing`
+   */
+  private isStill({ spec, number }: Collection): boolean {
+    if (this.isClosed)
+      throw new UnavailableError(
+        'vectors-closed',
+        'expected an open store of vectors, got one that is closed: ask again once freshet is back',
+      )
+    return this.fresh(() => this.existing(spec.name)).number === number
+  }
+
+  /** @returns the names that readers are given as far as there is free room, and last the one that is searched now */
+  private namesToLoad(slabs: VectorSlabs, collection: Collection, name: VectorName, points: number) {
+    const { readerNames, numbers, spec } = collection
+    const sizeBytes = points * spec.dimensions * Float32Array.BYTES_PER_ELEMENT
+    let room = this.slabBytesMax - sizeBytes
+    for (const { size } of this.sizes()) room -= size
+    const names: VectorName[] = []
+    for (const other of new Set(readerNames.values())) {
+      if (other === name || slabs.has(other) || !numbers.has(other)) continue
+      room -= sizeBytes
+      if (room < 0) break
+      names.push(other)
+    }
+    return [...names, name]
   }
 
   /** Names that were searched longest ago are read again when somebody asks for them. */
   private keepBound(justLoaded: string): void {
-    const sized = [...this.recent].map((key) => {
-      const at = key.indexOf(' ')
-      const name = key.slice(at + 1) as VectorName
-      const slabs = this.slabs.get(Number(key.slice(0, at)))
-      return { key, name, slabs, size: slabs?.sizeBytes(name) ?? 0 }
-    })
+    const sized = this.sizes()
     let bytes = sized.reduce((sum, { size }) => sum + size, 0)
     for (const { key, name, slabs, size } of sized) {
       if (size > 0 && (bytes <= this.slabBytesMax || key === justLoaded)) continue
@@ -222,19 +286,17 @@ export class SqliteVectorStore implements VectorStore {
     }
   }
 
-  private load(slabs: VectorSlabs, collection: Collection, name: VectorName): void {
-    const number = collection.numbers.get(name)!
-    const rows = this.database
-      .prepare(
-        `SELECT id, payload, layout, vectors FROM points_${collection.number} WHERE layout IS NOT NULL`,
-      )
-      .iterate() as unknown as Iterable<[Uint8Array, string, string, Uint8Array]>
-    for (const [id, payload, layout, blob] of rows) {
-      const numbers = JSON.parse(layout) as number[]
-      const place = numbers.indexOf(number)
-      if (place < 0) continue
-      const vector = vectorAt(blob, place, numbers.length)
-      slabs.fill(pointIdOf(id), JSON.parse(payload) as PointPayload, name, vector)
-    }
+  /** Of the names in memory, the one searched longest ago first. */
+  private sizes() {
+    return [...this.recent].map((key) => {
+      const at = key.indexOf(' ')
+      const name = key.slice(at + 1) as VectorName
+      const slabs = this.slabs.get(Number(key.slice(0, at)))
+      return { key, name, slabs, size: slabs?.sizeBytes(name) ?? 0 }
+    })
   }
+}
+
+function keyOf({ number }: Collection, name: VectorName): string {
+  return `${number} ${name}`
 }

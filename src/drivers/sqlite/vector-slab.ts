@@ -5,12 +5,17 @@ import type { PointId, PointPayload, SearchFilter, SearchQuery } from '../../vec
 
 const CAPACITY_MIN = 256
 
+/** What a search may be filtered by. */
+export type FilterFields = Pick<PointPayload, 'tenantId' | 'segment' | 'lastEventAtMs'>
+
 /** All vectors of one name, side by side. */
 interface Slab {
   /** float32 [capacity, dimensions], rows of L2 norm 1; a row of zeros for one that has no direction. */
   data: Float32Array
   /** 1 where the slot's point has this name. */
   present: Uint8Array
+  /** Every point of the file is in; before that, only those that were written or read since it was added. */
+  isWhole: boolean
 }
 
 export interface SlabHit {
@@ -23,15 +28,16 @@ export class VectorSlabs {
   private readonly slots = new Map<PointId, number>()
   private readonly free: number[] = []
   private readonly ids: PointId[] = []
-  private readonly payloads: Pick<PointPayload, 'tenantId' | 'segment' | 'lastEventAtMs'>[] = []
+  private readonly payloads: FilterFields[] = []
   private readonly slabs = new Map<VectorName, Slab>()
 
   constructor(dimensions: number) {
     this.dimensions = dimensions
   }
 
+  /** Whether a name can be searched. */
   has(name: VectorName): boolean {
-    return this.slabs.has(name)
+    return this.slabs.get(name)?.isWhole === true
   }
 
   /** Bytes that a name's vectors take. */
@@ -39,13 +45,24 @@ export class VectorSlabs {
     return this.slabs.get(name)?.data.byteLength ?? 0
   }
 
-  /** Makes room for a name; points get their vectors by `set` or `fill`. */
-  add(name: VectorName): void {
-    const capacity = Math.max(CAPACITY_MIN, this.ids.length)
+  /**
+   * Makes room for a name, which can be searched after `finish`; points get their vectors by `set` and `fill`.
+   *
+   * @param pointsMin room for so many points is made at once: growing copies everything
+   */
+  add(name: VectorName, pointsMin = 0): void {
+    const capacity = Math.max(CAPACITY_MIN, pointsMin, this.ids.length)
     this.slabs.set(name, {
       data: new Float32Array(capacity * this.dimensions),
       present: new Uint8Array(capacity),
+      isWhole: false,
     })
+  }
+
+  /** All points of the file were filled in; a name that was dropped meanwhile stays so. */
+  finish(name: VectorName): void {
+    const slab = this.slabs.get(name)
+    if (slab !== undefined) slab.isWhole = true
   }
 
   dropName(name: VectorName): void {
@@ -62,9 +79,26 @@ export class VectorSlabs {
     }
   }
 
-  /** Adds one vector to a point, while a name is being loaded. */
-  fill(id: PointId, payload: PointPayload, name: VectorName, vector: Float32Array): void {
-    this.write(this.slabs.get(name)!, this.slotOf(id, payload), vector)
+  /**
+   * Adds vectors to a point, while names are being loaded.
+   *
+   * @param places where in the blob each name's vector lies; names that were dropped meanwhile are passed over
+   * @param blob float32 [count, dimensions], little-endian
+   */
+  fill(
+    id: PointId,
+    fields: FilterFields,
+    places: readonly (readonly [VectorName, number])[],
+    blob: Uint8Array,
+    count: number,
+  ): void {
+    const slot = this.slotOf(id, fields)
+    const vectors = floatsOf(blob)
+    const width = vectors.length / count
+    for (const [name, place] of places) {
+      const slab = this.slabs.get(name)
+      if (slab !== undefined) this.write(slab, slot, vectors.subarray(place * width, (place + 1) * width))
+    }
   }
 
   /** Takes a point out. */
@@ -85,7 +119,8 @@ export class VectorSlabs {
     const slab = this.slabs.get(query.vectorName)!
     const { data, present } = slab
     const { dimensions } = this
-    const direction = normalised(query.vector)
+    const direction = new Float32Array(dimensions)
+    normalise(query.vector, direction, 0)
     const excluded = new Set((query.exclude ?? []).map((id) => this.slots.get(id)))
     const threshold = query.scoreThreshold ?? Number.NEGATIVE_INFINITY
     const best = new BestHits(query.k)
@@ -106,7 +141,7 @@ export class VectorSlabs {
     return lastEventAtMs !== null && lastEventAtMs >= filter.lastEventSinceMs
   }
 
-  private slotOf(id: PointId, { tenantId, segment, lastEventAtMs }: PointPayload): number {
+  private slotOf(id: PointId, { tenantId, segment, lastEventAtMs }: FilterFields): number {
     let slot = this.slots.get(id)
     if (slot === undefined) {
       slot = this.free.pop() ?? this.ids.length
@@ -119,7 +154,7 @@ export class VectorSlabs {
 
   private write(slab: Slab, slot: number, vector: Float32Array): void {
     if (slot >= slab.present.length) grow(slab, this.dimensions, slot + 1)
-    slab.data.set(normalised(vector), slot * this.dimensions)
+    normalise(vector, slab.data, slot * this.dimensions)
     slab.present[slot] = 1
   }
 }
@@ -138,12 +173,19 @@ function grow(slab: Slab, dimensions: number, slotsMin: number): void {
   slab.present = present
 }
 
-/** @returns float32 [dimensions] of L2 norm 1, or zeros */
-function normalised(vector: Float32Array): Float32Array {
+/** Writes the vector at `from`, as one of L2 norm 1, or zeros where it has no direction. */
+function normalise(vector: Float32Array, into: Float32Array, from: number): void {
   let squares = 0
-  for (const value of vector) squares += value * value
+  for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!
   const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0
-  return vector.map((value) => value * scale)
+  for (let i = 0; i < vector.length; i++) into[from + i] = vector[i]! * scale
+}
+
+/** @returns the blob as numbers; a copy where it doesn't lie on a multiple of four bytes */
+function floatsOf(blob: Uint8Array): Float32Array {
+  const isAligned = blob.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0
+  const { buffer, byteOffset, byteLength } = isAligned ? blob : blob.slice()
+  return new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT)
 }
 
 /** Four sums side by side keep the processor's adders busy; rounding may carry a cosine past 1, so it is held there. */
