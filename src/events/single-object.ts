@@ -24,7 +24,7 @@ export function fingerprint(type: AvroType): Buffer {
   let value = EMPTY_FINGERPRINT
   // avsc's schema() is the Parsing Canonical Form: full names, no docs, no defaults, no logical types.
   for (const byte of Buffer.from(JSON.stringify(type.schema())))
-    value = (value >> 8n) ^ fingerprintStep((value ^ BigInt(byte)) & 0xffn)
+    value = (value >> 8n) ^ FINGERPRINT_OF_BYTE[Number(value & 0xffn) ^ byte]!
   const bytes = Buffer.alloc(8)
   bytes.writeBigUInt64LE(value)
   return bytes
@@ -32,8 +32,9 @@ export function fingerprint(type: AvroType): Buffer {
 
 const EMPTY_FINGERPRINT = 0xc15d213aa4d7a795n
 
-function fingerprintStep(byte: bigint): bigint {
-  let value = byte
+/** What each byte does to the fingerprint, as the specification has it: eight times cheaper than bit by bit. */
+const FINGERPRINT_OF_BYTE = Array.from({ length: 256 }, (_, byte) => {
+  let value = BigInt(byte)
   for (let bit = 0; bit < 8; bit++) value = (value >> 1n) ^ (EMPTY_FINGERPRINT & -(value & 1n))
   return value
-}
+})
