@@ -46,7 +46,7 @@ function mean(rows: readonly (readonly number[])[]): number[] {
   return rows[0]!.map((_, column) => rows.reduce((sum, row) => sum + row[column]!, 0) / rows.length)
 }
 
-for (const { name, content } of goldenFiles<Metrics>(/^metrics\.json$/)) {
+for (const { name, content } of goldenFiles<Metrics>('metrics')) {
   const { k, tolerance, binary, ranking } = content
 
   test(`${name}: AUC and KS, ties included`, () => {

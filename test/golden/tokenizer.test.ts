@@ -31,7 +31,7 @@ interface AnswerCases {
   answers: { text: string; ids: number[] }[]
 }
 
-for (const { name, content } of goldenFiles<TokenizerCases>(/^tokenizer-.*\.json$/)) {
+for (const { name, content } of goldenFiles<TokenizerCases>('tokenizers')) {
   test(`${name}: the official tokenizer's ids for every text`, async () => {
     const packageName = content.package.replace(/(?<=.)@[^@/]+$/, '')
     const path = createRequire(import.meta.url).resolve(`${packageName}/${content.file}`)
@@ -43,7 +43,7 @@ for (const { name, content } of goldenFiles<TokenizerCases>(/^tokenizer-.*\.json
   })
 }
 
-for (const { name, content } of goldenFiles<EmbedCases>(/^embed-.*\.json$/)) {
+for (const { name, content } of goldenFiles<EmbedCases>('embed')) {
   test(`${name}: ids of the intro, the instructions and every event text`, async () => {
     const bundle = await openBundle(goldenPath(content.bundle), { verify: true })
     const { backbone, manifest, encoders } = bundle
@@ -63,7 +63,7 @@ for (const { name, content } of goldenFiles<EmbedCases>(/^embed-.*\.json$/)) {
   })
 }
 
-for (const { name, content } of goldenFiles<AnswerCases>(/^answers-.*\.json$/)) {
+for (const { name, content } of goldenFiles<AnswerCases>('answers')) {
   test(`${name}: ids of every answer, eos included`, async () => {
     const bundle = await openBundle(goldenPath(content.bundle), { verify: false })
     const { tokenizerPath, config } = bundle.backbone

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { goldenFiles } from './golden-files.ts'
+import { goldenNames } from './golden-files.ts'
 
 /** Debian's chromium brings SwiftShader and the Vulkan loader. */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
@@ -34,8 +34,11 @@ function environments(): NodeJS.ProcessEnv[] {
 async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Outcome> {
   const script = join(import.meta.dirname, '..', 'tools', 'webgpu-golden.ts')
   return await new Promise((resolve) => {
-    execFile(process.execPath, [script, ...args], { env, timeout: LIMIT_MS }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: stdout + stderr })
+    // A driver that hangs may not heed a polite signal.
+    const options = { env, timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const
+    execFile(process.execPath, [script, ...args], options, (error, stdout, stderr) => {
+      const end = error?.killed === true ? `\nended after ${LIMIT_MS} ms without a result` : ''
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: stdout + stderr + end })
     })
   })
 }
@@ -52,6 +55,6 @@ test('every golden forward case meets the reference on webgpu, and no node falls
     return
   }
   assert.equal(outcome.code, 0, outcome.output)
-  const cases = isShort ? [] : goldenFiles(/^(embed|answers)-.*\.json$/)
-  for (const { name } of cases) assert.ok(outcome.output.includes(name), `${name} did not run`)
+  const cases = isShort ? [] : [...goldenNames('embed'), ...goldenNames('answers')]
+  for (const name of cases) assert.ok(outcome.output.includes(name), `${name} did not run`)
 })

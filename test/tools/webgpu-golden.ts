@@ -42,17 +42,19 @@ await done(
   'a second holder of webgpu is refused',
   assert.rejects(openOnnxRuntime({ provider: 'webgpu' }), { code: 'webgpu-held' }),
 )
-const backbones = goldenFiles<Qwen2Cases>(/^qwen2-hf.*\.json$/).flatMap(({ content }) => content.cases)
+const backbones = goldenFiles<Qwen2Cases>('backbones').flatMap(({ content }) => content.cases)
 for (const one of isShort ? backbones.slice(0, 1) : backbones) await done(one.file, checkQwen2(one, runtime))
 
-const answers = goldenFiles<AnswerCases>(/^answers-.*\.json$/)
-for (const { name, content } of isShort ? [] : goldenFiles<EmbedCases>(/^embed-.*\.json$/)) {
+const users = isShort ? [] : goldenFiles<EmbedCases>('embed')
+const answers = isShort ? [] : goldenFiles<AnswerCases>('answers')
+for (const bundle of new Set([...users, ...answers].map(({ content }) => content.bundle))) {
+  const ofBundle = <T extends { content: { bundle: string } }>(files: T[]) =>
+    files.filter(({ content }) => content.bundle === bundle)
   // Few, large runs: every new shape costs the driver a compilation.
-  await withModel(runtime, content.bundle, { batchTokensMax: 4_096 }, async (model) => {
-    for (const form of FORMS) await done(`${name}: ${form}`, checkEmbed(content, model, form))
-    for (const file of answers) {
-      if (file.content.bundle === content.bundle) await done(file.name, checkAnswers(file.content, model))
-    }
+  await withModel(runtime, bundle, { batchTokensMax: 4_096 }, async (model) => {
+    for (const { name, content } of ofBundle(users))
+      for (const form of FORMS) await done(`${name}: ${form}`, checkEmbed(content, model, form))
+    for (const { name, content } of ofBundle(answers)) await done(name, checkAnswers(content, model))
   })
 }
 await runtime.close()
