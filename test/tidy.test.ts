@@ -96,7 +96,8 @@ const OWN_TESTS: Record<string, string> = {
   'test/golden': "a reference's saved output",
   'test/kill': 'the whole program, killed at any moment',
   'test/model/architectures.slow.test.ts': 'bundles of every shape against the same reference, in every form',
-  'test/model/reference-forward.slow.test.ts': 'a forward pass of our own in float64, held against the bundles',
+  'test/model/reference-forward.slow.test.ts':
+    'a forward pass of our own in float64, held against the bundles',
   'test/pipeline/consistency': 'the rules of docs/consistency.md, over the whole pipeline',
   'test/pipeline/crash-steps.slow.test.ts': 'a crash before and after every durable step',
   'test/tidy': 'the rules of the house themselves',

@@ -80,6 +80,9 @@ test('a long function is found in any form; a list of tests is none', () => {
   }
   const list = `function contract() {\n  test('a', () => {\n${lines(60)}  })\n  test('b', () => {\n${lines(60)}  })\n}`
   assert.deepEqual(rules.functionLength(one('test/a/x.ts', HEAD + list)), [])
+  const suite = (inner: string) => one('test/a/x.test.ts', `describe('a', () => {\n${inner}})`)
+  assert.deepEqual(rules.functionLength(suite(lines(80))), [])
+  assert.equal(rules.functionLength(suite(`const f = () => {\n${lines(69)}}\n`)).length, 1)
   assert.equal(rules.functionLength(one('src/a/x.ts', `const s = '{{{'\n${forms[0]}`)).length, 1)
   assert.equal(rules.length(one('src/a/x.ts', lines(401))).length, 1)
   assert.deepEqual(rules.length(one('src/a/x.ts', lines(400))), [])

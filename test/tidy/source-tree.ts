@@ -110,7 +110,7 @@ function facts(path: string, text: string, parsed: ast.SourceFile): SourceFile {
     if (isLogging(node)) file.loggingLines.push(lineOf(node.getStart()))
     if (!inFunction && isHook(node)) file.rootHookLines.push(lineOf(node.getStart()))
     const isOne = isFunction(node)
-    if (isOne) file.functions.push(functionFact(node, lineOf))
+    if (isOne && !isSuiteBody(node)) file.functions.push(functionFact(node, lineOf))
     node.forEachChild((child) => visit(child, inFunction || isOne))
   }
   visit(parsed, false)
@@ -196,6 +196,13 @@ function isRegistration(node: ast.Node): boolean {
   let callee: ast.Node = node.expression
   if (ast.isPropertyAccessExpression(callee)) callee = callee.expression
   return ast.isIdentifier(callee) && REGISTRARS.has(callee.text)
+}
+
+/** What `describe` is given is a list of tests and what they share: its functions are judged one by one. */
+function isSuiteBody(node: ast.Node): boolean {
+  const call = node.parent
+  if (call === undefined || !ast.isCallExpression(call)) return false
+  return ast.isIdentifier(call.expression) && ['describe', 'suite'].includes(call.expression.text)
 }
 
 function functionFact(node: ast.Node, lineOf: (position: number) => number): FunctionFact {
