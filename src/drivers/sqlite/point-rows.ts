@@ -95,7 +95,7 @@ export function fromRow(row: PointRow, names: ReadonlyMap<number, VectorName>): 
 }
 
 /** @returns a copy of the place-th of `count` equally long vectors */
-export function vectorAt(blob: Uint8Array, place: number, count: number): Float32Array {
+function vectorAt(blob: Uint8Array, place: number, count: number): Float32Array {
   const size = blob.length / count
   const vector = new Float32Array(size / Float32Array.BYTES_PER_ELEMENT)
   new Uint8Array(vector.buffer).set(blob.subarray(place * size, (place + 1) * size))
