@@ -1,5 +1,6 @@
 /** Vectors that were lost or came back from a backup: a record makes every owner embed everybody anew (V6). */
 
+import type { DataDirectory } from '../drivers/sqlite/data-directory.ts'
 import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
 import { MAIN_GROUP } from '../instructions/instruction.ts'
 import type { ModelRegistry } from '../vectors/model-registry.ts'
@@ -13,21 +14,34 @@ export async function requestRebuild(controlLog: SqliteControlLog): Promise<void
 }
 
 /**
- * Sees that the vectors are gone while the states say that they were written.
+ * Sees that the vectors are gone, or of another time than the states that say they were written, and asks for all of
+ * them anew. Those from after the states may hold users whom the states don't know, whom no sweep would find: they go.
  *
  * @returns whether a rebuild was asked for
  */
 export async function rebuildIfLost(
   controlLog: SqliteControlLog,
-  vectors: Pick<VectorStore, 'collections'>,
+  vectors: Pick<VectorStore, 'collections' | 'dropCollection'>,
+  directory: Pick<DataDirectory, 'vectorsAge' | 'agree'>,
   wasUsedBefore: boolean,
 ): Promise<boolean> {
-  if (!wasUsedBefore) return false
+  const { vectorsAge } = directory
+  if (vectorsAge === 'foreign')
+    for (const { name } of await vectors.collections()) await vectors.dropCollection(name)
+  const isLost = wasUsedBefore && (vectorsAge !== 'matching' || !(await hasMain(controlLog, vectors)))
+  if (isLost) await requestRebuild(controlLog)
+  // Last: a crash before it finds the files as they were, and begins again.
+  if (vectorsAge !== 'matching') directory.agree()
+  return isLost
+}
+
+async function hasMain(
+  controlLog: SqliteControlLog,
+  vectors: Pick<VectorStore, 'collections'>,
+): Promise<boolean> {
   const { active } = (await controlLog.models(-1)).at(-1)!
-  const name = collectionName(MAIN_GROUP, active)
-  if ((await vectors.collections()).some((collection) => collection.name === name)) return false
-  await requestRebuild(controlLog)
-  return true
+  const main = collectionName(MAIN_GROUP, active)
+  return (await vectors.collections()).some(({ name }) => name === main)
 }
 
 /** Drops collections that the registry does not know: a backup may have brought them back. @returns their names */

@@ -49,7 +49,7 @@ export interface StandaloneParts {
   housekeeping: Housekeeping
   /** Why the cache of event vectors was begun anew at the start; null: it wasn't. */
   cacheWarning: string | null
-  /** The vectors were gone at the start: everybody is embedded anew. */
+  /** The vectors were gone at the start, or of another time than the states: everybody is embedded anew. */
   isRebuilt: boolean
 }
 
@@ -79,7 +79,7 @@ export async function openStandalone(settings: Settings, clock: Clock = systemCl
     const controlLog = new SqliteControlLog(directory.main)
     const wasUsedBefore = await registerModel(controlLog, opened.model)
     const vectors = new SqliteVectorStore(directory.vectors, clock)
-    const isRebuilt = await rebuildIfLost(controlLog, vectors, wasUsedBefore)
+    const isRebuilt = await rebuildIfLost(controlLog, vectors, directory, wasUsedBefore)
     const settled = await withKeptHorizon(settings, vectors, opened.model.id)
     const parts = assemble(settled, clock, directory, controlLog, vectors, opened)
     return new Standalone({ ...parts, cacheWarning: warning, isRebuilt }, closers)
@@ -176,6 +176,8 @@ function keepHouse(
     clock,
     appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
     tidyLog: async (nowMs) => {
+      // A backup from before this minute is known as such when it is put back.
+      directory.agree()
       await cutLog(directory.main, {
         bytesMax: retentionBytesMax,
         ageMsMax: retentionDays * DAY_MS,

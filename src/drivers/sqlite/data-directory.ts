@@ -2,7 +2,8 @@
 
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConfigError } from '../../errors.ts'
+import { ConfigError, UnavailableError } from '../../errors.ts'
+import { FilePair, type VectorsAge } from './file-pair.ts'
 import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from './migrations.ts'
 import { notWritable, SqliteDatabase } from './sqlite-database.ts'
 import { WriterLock } from './writer-lock.ts'
@@ -25,6 +26,14 @@ export interface DataDirectory {
   readonly main: SqliteDatabase
   /** Vectors can be computed again from the rest, so they have a file of their own that may be lost. */
   readonly vectors: SqliteDatabase
+  /** What the vectors were when the directory was opened; anything but `matching` must be put right, then agreed on. */
+  readonly vectorsAge: VectorsAge
+  /**
+   * Marks both files as of one time, now. Repeated now and then, it lets a backup be told from what is there.
+   *
+   * @throws {UnavailableError} `disk-full`, `database-busy`, `database-io`
+   */
+  agree(): void
   /** Tells those who find the directory locked where the API is. */
   announce(url: string): void
   close(): void
@@ -48,20 +57,34 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
   if (!isReadOnly) makeDirectory(path)
   const lock = isReadOnly ? undefined : WriterLock.acquire(path, nowMs)
   let main: SqliteDatabase | undefined
+  let vectors: SqliteDatabase | undefined
   const limits = { isReadOnly, ...(pagesMax === undefined ? {} : { pagesMax }) }
   try {
     main = new SqliteDatabase({ path: mainPath, migrations: MAIN_MIGRATIONS, ...limits })
-    const vectors = new SqliteDatabase({
+    vectors = new SqliteDatabase({
       path: vectorsPath,
       migrations: VECTOR_MIGRATIONS,
       pageBytes: VECTOR_PAGE_BYTES,
       ...limits,
     })
-    return assemble(path, main, vectors, lock)
+    const pair = new FilePair(main, vectors)
+    const vectorsAge = pair.compare()
+    if (!isReadOnly && vectorsAge === 'matching') renew(pair)
+    return assemble(path, main, vectors, { pair, vectorsAge }, lock)
   } catch (error) {
     main?.close()
+    vectors?.close()
     lock?.release()
     throw error
+  }
+}
+
+/** Where there is no room, the mark of the last time goes on to hold; a start must not fail for it. */
+function renew(pair: FilePair): void {
+  try {
+    pair.agree()
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error
   }
 }
 
@@ -77,12 +100,15 @@ function assemble(
   path: string,
   main: SqliteDatabase,
   vectors: SqliteDatabase,
+  { pair, vectorsAge }: { pair: FilePair; vectorsAge: VectorsAge },
   lock: WriterLock | undefined,
 ): DataDirectory {
   return {
     path,
     main,
     vectors,
+    vectorsAge,
+    agree: () => pair.agree(),
     announce: (url) => lock?.announce(url),
     close: () => {
       main.close()

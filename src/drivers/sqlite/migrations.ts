@@ -97,8 +97,14 @@ CREATE TABLE imports (
 ) WITHOUT ROWID;
 `
 
+/** One row in each file: what both hold when they are of one time; only vectors.db announces one before it is taken. */
+const FILE_PAIR = `
+CREATE TABLE file_pair (mark TEXT, next_mark TEXT);
+INSERT INTO file_pair VALUES (NULL, NULL);
+`
+
 /** Steps of freshet.db. */
-export const MAIN_MIGRATIONS: readonly string[] = [LOG_AND_STATE, DEAD_LETTERS_AND_IMPORTS]
+export const MAIN_MIGRATIONS: readonly string[] = [LOG_AND_STATE, DEAD_LETTERS_AND_IMPORTS, FILE_PAIR]
 
 /**
  * Each collection has a table of points of its own, `points_<collection>`, so that dropping one is quick; the store
@@ -124,4 +130,4 @@ CREATE TABLE aliases (
 `
 
 /** Steps of vectors.db. */
-export const VECTOR_MIGRATIONS: readonly string[] = [COLLECTIONS]
+export const VECTOR_MIGRATIONS: readonly string[] = [COLLECTIONS, FILE_PAIR]

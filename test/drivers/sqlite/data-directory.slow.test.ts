@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url'
 import { openDataDirectory } from '../../../src/drivers/sqlite/data-directory.ts'
 import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from '../../../src/drivers/sqlite/migrations.ts'
 import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
-import { SqliteDeadLetters } from '../../../src/drivers/sqlite/sqlite-dead-letters.ts'
 import { SqliteStateStore } from '../../../src/drivers/sqlite/sqlite-state-store.ts'
 import { writerInfo } from '../../../src/drivers/sqlite/writer-lock.ts'
 import { ConfigError } from '../../../src/errors.ts'
@@ -101,7 +100,10 @@ test('a directory of the format before is migrated, and keeps what it holds', as
   const state = { ...emptyState(TENANT, USER), epoch: 9 }
   await new SqliteStateStore(before, { caps: () => CAPS }).appendStates(0, [state])
   before.close()
-  new SqliteDatabase({ path: join(path, 'vectors.db'), migrations: VECTOR_MIGRATIONS }).close()
+  new SqliteDatabase({
+    path: join(path, 'vectors.db'),
+    migrations: VECTOR_MIGRATIONS.slice(0, -1),
+  }).close()
   assert.throws(() => open(path, 'read'), { code: 'data-directory-older' })
 
   const now = open(path)
@@ -109,7 +111,7 @@ test('a directory of the format before is migrated, and keeps what it holds', as
   assert.equal((await store.restore(0)).highestEpoch, 9)
   assert.deepEqual(store.read(0, `${TENANT}\0${USER}` as never), state)
   // The newest step's tables are there and work.
-  assert.equal(new SqliteDeadLetters(now.main).count(), 0)
+  now.agree()
   now.close()
 })
 
