@@ -20,8 +20,8 @@ export interface SqliteOptions {
 const LOCK_WAIT_MS = 5_000
 /** What one large transaction made of the write-ahead log is given back down to this, bytes. */
 const WAL_BYTES_KEPT = 64 * 1024 * 1024
-/** After a full disk somebody must delete something first. */
-const DISK_FULL_RETRY_MS = 10_000
+/** A try costs next to nothing, and whoever made room wants to see it used; whoever tries again may wait longer each time. */
+const DISK_FULL_RETRY_MS = 2_000
 
 /** Primary result codes, https://www.sqlite.org/rescode.html; extended ones carry them in their low byte. */
 export const CODES = {

@@ -30,7 +30,12 @@ function openSmall(path: string): DataDirectory {
 }
 
 function isDiskFull(error: unknown): boolean {
-  return error instanceof UnavailableError && error.code === 'disk-full' && error.retryAfterMs > 0
+  return (
+    error instanceof UnavailableError &&
+    error.code === 'disk-full' &&
+    error.retryAfterMs > 0 &&
+    error.retryAfterMs <= 2_000
+  )
 }
 
 /** Repeats until the disk is full. @returns how often it worked */
