@@ -77,7 +77,10 @@ export interface EmbeddingModel {
   close(): Promise<void>
 }
 
-/** Vectors of event texts, kept across restarts; the key already covers encoder files, precision, maxTokens and text. */
+/**
+ * Vectors of event texts, kept across restarts; the key already covers encoder files, precision, maxTokens and text.
+ * Trouble with where they are kept is the cache's own to report: it then has nothing, and throws nothing.
+ */
 export interface EventVectorCache {
   /** @returns one entry per key, undefined where it is not kept */
   getMany(keys: readonly string[]): (Float32Array | undefined)[]

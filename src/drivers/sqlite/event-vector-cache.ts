@@ -1,8 +1,8 @@
-/** Event vectors on disk: bounded in bytes, least recently used out first, and rather empty than wrong. */
+/** Event vectors on disk: bounded in bytes, least recently used out first, and rather empty than wrong or in the way. */
 
 import { rmSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
-import { ConfigError } from '../../errors.ts'
+import { ConfigError, UnavailableError } from '../../errors.ts'
 import type { EventVectorCache } from '../../model/embedding-model.ts'
 import { mended } from '../../pipeline/channels.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
@@ -12,11 +12,13 @@ export interface EventVectorCacheOptions {
   path: string
   /** Of vectors with their keys and what a row takes besides. */
   sizeBytesMax: number
+  /** Pages the file may grow to: how tests make a disk full. */
+  pagesMax?: number
 }
 
 export interface OpenedEventVectorCache {
   cache: SqliteEventVectorCache
-  /** Why the file was thrown away and begun anew; null when it was sound or new. */
+  /** Why the file was thrown away and begun anew, or couldn't be opened yet; null when it was sound or new. */
   warning: string | null
 }
 
@@ -38,62 +40,75 @@ const SWEEP_ROWS = 256
 
 /**
  * Opens the cache; a file that SQLite can't read, or of another format, is deleted and begun anew, for nothing in it can't be computed again.
+ * Trouble with the disk keeps nobody from embedding: until it is over, the cache has nothing and takes nothing, and says so.
  *
  * @throws {ConfigError} `database-not-writable`
- * @throws {UnavailableError} `disk-full`, `database-busy`, `database-io`
  */
 export function openEventVectorCache(options: EventVectorCacheOptions): OpenedEventVectorCache {
-  try {
-    return { cache: new SqliteEventVectorCache(options), warning: null }
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    removeFiles(options.path)
-    return { cache: new SqliteEventVectorCache(options), warning: rebuilt(options.path, error) }
-  }
+  const cache = new SqliteEventVectorCache(options)
+  return { cache, warning: cache.open() }
 }
 
 class SqliteEventVectorCache implements EventVectorCache {
   readonly #options: EventVectorCacheOptions
-  #database: SqliteDatabase
+  /** null: it could not be opened, and is tried again. */
+  #database: SqliteDatabase | null = null
   #sizeBytes = 0
   #tick = 0
 
   constructor(options: EventVectorCacheOptions) {
     this.#options = options
-    this.#database = this.#open()
   }
 
   get sizeBytes(): number {
     return this.#sizeBytes
   }
 
-  /** @throws {UnavailableError} `database-busy`, `database-io`, `disk-full` */
+  /** @returns why it was begun anew, or isn't open; null: all is well @throws {ConfigError} `database-not-writable` */
+  open(): string | null {
+    try {
+      this.#database = this.#opened()
+      return null
+    } catch (error) {
+      if (isDamage(error)) return this.#beginAnew(error)
+      if (error instanceof UnavailableError) return unusable(this.#options.path, error)
+      throw error
+    }
+  }
+
   getMany(keys: readonly string[]): (Float32Array | undefined)[] {
     if (keys.length === 0) return []
     return this.#whole(
-      () => keys.map((key) => this.#get(key)),
+      (database) => keys.map((key) => this.#get(database, key)),
+      // Where nothing can be written, what is there can still be read.
+      (database) => database.read(() => keys.map((key) => this.#vector(database, key))),
       () => keys.map(() => undefined),
     )
   }
 
-  /** @throws {UnavailableError} `database-busy`, `database-io`, `disk-full` */
   putMany(entries: readonly { key: string; vector: Float32Array }[]): void {
     if (entries.length === 0) return
     this.#whole(
-      () => {
-        for (const { key, vector } of entries) this.#put(key, vector)
-        if (this.#sizeBytes > this.#options.sizeBytesMax) this.#sweep()
+      (database) => {
+        for (const { key, vector } of entries) this.#put(database, key, vector)
+        if (this.#sizeBytes > this.#options.sizeBytesMax) this.#sweep(database)
       },
+      () => undefined,
       () => undefined,
     )
   }
 
   close(): void {
-    this.#database.close()
+    this.#database?.close()
   }
 
-  #open(): SqliteDatabase {
-    const database = new SqliteDatabase({ path: this.#options.path, migrations: MIGRATIONS })
+  #opened(): SqliteDatabase {
+    const { path, pagesMax } = this.#options
+    const database = new SqliteDatabase({
+      path,
+      migrations: MIGRATIONS,
+      ...(pagesMax === undefined ? {} : { pagesMax }),
+    })
     try {
       // A cache may forget its last second in a power cut; a sync per write would cost more than it saves.
       database.exec('PRAGMA synchronous = NORMAL')
@@ -108,66 +123,101 @@ class SqliteEventVectorCache implements EventVectorCache {
     }
   }
 
-  /** One transaction with the totals in it. Damage found on the way empties the cache, says so, and gives `otherwise`. */
-  #whole<T>(work: () => T, otherwise: () => T): T {
+  /**
+   * One transaction with the totals in it. Whatever goes wrong with the file is said, and is nobody's failure.
+   *
+   * @param reading what is left to do when nothing can be written
+   * @param otherwise what an empty cache gives
+   */
+  #whole<T>(
+    work: (database: SqliteDatabase) => T,
+    reading: (database: SqliteDatabase) => T,
+    otherwise: () => T,
+  ): T {
+    const { path } = this.#options
     const before = { sizeBytes: this.#sizeBytes, tick: this.#tick }
     try {
-      return this.#database.write(() => {
-        this.#tick++
-        const result = work()
-        this.#database.prepare('UPDATE totals SET size_bytes = ?, tick = ?').run(this.#sizeBytes, this.#tick)
-        return result
-      })
+      this.#database ??= this.#opened()
+      const database = this.#database
+      try {
+        return database.write(() => {
+          this.#tick++
+          const result = work(database)
+          database.prepare('UPDATE totals SET size_bytes = ?, tick = ?').run(this.#sizeBytes, this.#tick)
+          return result
+        })
+      } catch (error) {
+        this.#sizeBytes = before.sizeBytes
+        this.#tick = before.tick
+        if (!isTrouble(error)) throw error
+        mended.publish({ what: 'event-vectors', message: unusable(path, error) })
+        return reading(database)
+      }
     } catch (error) {
-      this.#sizeBytes = before.sizeBytes
-      this.#tick = before.tick
-      if (!isDamage(error)) throw error
-      this.#database.close()
-      removeFiles(this.#options.path)
-      this.#database = this.#open()
-      mended.publish({ what: 'event-vectors', message: rebuilt(this.#options.path, error) })
+      if (isDamage(error)) mended.publish({ what: 'event-vectors', message: this.#beginAnew(error) })
+      else if (isTrouble(error)) mended.publish({ what: 'event-vectors', message: unusable(path, error) })
+      else throw error
       return otherwise()
     }
   }
 
-  #get(key: string): Float32Array | undefined {
-    const row = this.#database.prepare('SELECT checksum, vector FROM event_vectors WHERE key = ?').get(key)
+  /** @returns what there is to say */
+  #beginAnew(error: unknown): string {
+    const { path } = this.#options
+    this.#database?.close()
+    this.#database = null
+    this.#sizeBytes = 0
+    this.#tick = 0
+    try {
+      removeFiles(path)
+      this.#database = this.#opened()
+    } catch (again) {
+      if (!isTrouble(again)) throw again
+      return unusable(path, again)
+    }
+    return rebuilt(path, error)
+  }
+
+  #get(database: SqliteDatabase, key: string): Float32Array | undefined {
+    const vector = this.#vector(database, key)
+    if (vector === undefined) this.#delete(database, key)
+    else database.prepare('UPDATE event_vectors SET used_tick = ? WHERE key = ?').run(this.#tick, key)
+    return vector
+  }
+
+  /** @returns undefined: it isn't there, or isn't what was put */
+  #vector(database: SqliteDatabase, key: string): Float32Array | undefined {
+    const row = database.prepare('SELECT checksum, vector FROM event_vectors WHERE key = ?').get(key)
     if (row === undefined) return undefined
     const [checksum, bytes] = row as unknown as [number, Uint8Array]
     // SQLite doesn't notice a flipped bit inside a blob; a wrong vector would go on into the user's.
-    if (checksum !== checksumOf(key, bytes) || bytes.length % 4 !== 0) {
-      this.#delete(key, bytes.length)
-      return undefined
-    }
-    this.#database.prepare('UPDATE event_vectors SET used_tick = ? WHERE key = ?').run(this.#tick, key)
+    if (checksum !== checksumOf(key, bytes) || bytes.length % 4 !== 0) return undefined
     return new Float32Array(bytes.slice().buffer)
   }
 
-  #put(key: string, vector: Float32Array): void {
+  #put(database: SqliteDatabase, key: string, vector: Float32Array): void {
     const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
-    const old = this.#database.prepare('SELECT length(vector) FROM event_vectors WHERE key = ?').get(key)
-    if (old !== undefined) this.#delete(key, (old as unknown as [number])[0])
-    this.#database
+    this.#delete(database, key)
+    database
       .prepare('INSERT INTO event_vectors (key, used_tick, checksum, vector) VALUES (?, ?, ?, ?)')
       .run(key, this.#tick, checksumOf(key, bytes), bytes)
     this.#sizeBytes += rowBytes(key, bytes.length)
   }
 
-  #sweep(): void {
+  #sweep(database: SqliteDatabase): void {
     const goal = this.#options.sizeBytesMax * (1 - SWEEP_SHARE)
-    const oldest = this.#database.prepare(
-      'SELECT key, length(vector) FROM event_vectors ORDER BY used_tick LIMIT ?',
-    )
+    const oldest = database.prepare('SELECT key FROM event_vectors ORDER BY used_tick LIMIT ?')
     while (this.#sizeBytes > goal) {
-      const rows = oldest.all(SWEEP_ROWS) as unknown as [string, number][]
+      const rows = oldest.all(SWEEP_ROWS) as unknown as [string][]
       if (rows.length === 0) return
-      for (const [key, length] of rows) if (this.#sizeBytes > goal) this.#delete(key, length)
+      for (const [key] of rows) if (this.#sizeBytes > goal) this.#delete(database, key)
     }
   }
 
-  #delete(key: string, lengthBytes: number): void {
-    this.#database.prepare('DELETE FROM event_vectors WHERE key = ?').run(key)
-    this.#sizeBytes -= rowBytes(key, lengthBytes)
+  /** Of a key that isn't there nothing is deleted. */
+  #delete(database: SqliteDatabase, key: string): void {
+    const row = database.prepare('DELETE FROM event_vectors WHERE key = ? RETURNING length(vector)').get(key)
+    if (row !== undefined) this.#sizeBytes -= rowBytes(key, (row as unknown as [number])[0])
   }
 }
 
@@ -183,6 +233,15 @@ function checksumOf(key: string, bytes: Uint8Array): number {
 /** Damage, or a format that isn't ours to read. */
 function isDamage(error: unknown): boolean {
   return error instanceof ConfigError && ['database-damaged', 'data-directory-newer'].includes(error.code)
+}
+
+/** What passes, or what somebody has to put right; never a mistake of ours. */
+function isTrouble(error: unknown): error is ConfigError | UnavailableError {
+  return error instanceof UnavailableError || (error instanceof ConfigError && !isDamage(error))
+}
+
+function unusable(path: string, error: UnavailableError | ConfigError): string {
+  return `the cache of event vectors in ${path} keeps nothing until this is over, events are encoded again as they are needed: ${error.message}`
 }
 
 function rebuilt(path: string, error: unknown): string {

@@ -1,10 +1,19 @@
 /** The cache of event vectors: what it gives back is what was put, within its bytes, over restarts and damage. */
 
 import assert from 'node:assert/strict'
-import { closeSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { openEventVectorCache } from '../../../src/drivers/sqlite/event-vector-cache.ts'
 import { mended } from '../../../src/pipeline/channels.ts'
@@ -169,3 +178,53 @@ for (const firstPage of [1, 12])
     it.cache.putMany([entry(1)])
     assert.deepEqual(it.cache.getMany([keyOf(1)]), [vectorOf(1)])
   })
+
+/** @returns what was reported on the channel since */
+function reported(t: TestContext): string[] {
+  const reports: string[] = []
+  t.after(mended.subscribe(({ what, message }) => reports.push(`${what}: ${message}`)))
+  return reports
+}
+
+test('on a full disk the cache gives what it has, takes no more, fails nobody, and says why', (t) => {
+  const reports = reported(t)
+  const path = join(tempDirectory(), 'event-vectors.db')
+  const { cache, warning } = openEventVectorCache({ path, sizeBytesMax: 64 * MIB, pagesMax: 200 })
+  assert.equal(warning, null)
+  let count = 0
+  while (reports.length === 0) cache.putMany([entry(count++)])
+  assert.match(reports[0]!, /^event-vectors: .* keeps nothing until this is over, .*room on the disk/)
+  const lost = count - 1
+  const sizeBytes = cache.sizeBytes
+  // The order of use can't be written for all of them, which keeps none from being read.
+  const seeds = Array.from({ length: count }, (_, seed) => seed)
+  for (let i = 0; i < 20; i++) {
+    const got = cache.getMany(seeds.map(keyOf))
+    for (const seed of seeds) assert.deepEqual(got[seed], seed === lost ? undefined : vectorOf(seed))
+  }
+  assert.equal(cache.sizeBytes, sizeBytes)
+  cache.close()
+
+  // With room again it goes on.
+  using it = opened(path, 64 * MIB)
+  it.cache.putMany([entry(lost)])
+  assert.deepEqual(it.cache.getMany([keyOf(lost)]), [vectorOf(lost)])
+})
+
+test('a cache that cannot be begun anew is empty, says so, and is tried again', (t) => {
+  const path = damaged(12)
+  using it = opened(path)
+  assert.equal(it.warning, null)
+  const reports = reported(t)
+  const folder = dirname(path)
+  rmSync(folder, { recursive: true })
+  const seeds = Array.from({ length: 300 }, (_, seed) => seed)
+  for (const seed of seeds) it.cache.getMany([keyOf(seed)])
+  it.cache.putMany([entry(1)])
+  assert.deepEqual(it.cache.getMany([keyOf(1)]), [undefined])
+  assert.match(reports.at(-1) ?? '', /keeps nothing until this is over/)
+
+  mkdirSync(folder)
+  it.cache.putMany([entry(1)])
+  assert.deepEqual(it.cache.getMany([keyOf(1)]), [vectorOf(1)])
+})
