@@ -14,7 +14,7 @@ test('a damaged cache of event vectors is begun anew at the start, and the log s
   const { settings } = loadSettings({
     file: null,
     env: {},
-    flags: { dataDir, 'model.bundle': GOLDEN_BUNDLE, 'model.threads': 1 },
+    flags: { dataDir, 'model.bundle': GOLDEN_BUNDLE, 'model.threads': 1, 'log.pretty': false },
   })
   const linesOfAStart = async (quiet: boolean) => {
     const lines: string[] = []
@@ -24,12 +24,13 @@ test('a damaged cache of event vectors is begun anew at the start, and the log s
     } finally {
       await standalone.close()
     }
-    return lines
+    return lines.map((line) => JSON.parse(line)).filter(({ component }) => component === 'event-vectors')
   }
   assert.deepEqual(await linesOfAStart(false), [])
   writeFileSync(join(dataDir, 'event-vectors.db'), 'no database '.repeat(1_000))
   const lines = await linesOfAStart(false)
   assert.equal(lines.length, 1)
-  assert.match(lines[0]!, /event-vectors.*was begun anew/)
+  assert.equal(lines[0].level, 40)
+  assert.match(lines[0].msg, /was begun anew/)
   assert.deepEqual(await linesOfAStart(false), [])
 })
