@@ -89,7 +89,7 @@ async function ingestHere(
   paths: readonly string[],
   options: IngestOptions,
 ): Promise<void> {
-  const { settings, pipelineSettings, updater } = standalone.parts
+  const { settings, pipelineSettings, updater, deadLetters } = standalone.parts
   const spool = new Spool(settings.dataDir)
   try {
     const files: ImportFile[] = []
@@ -98,10 +98,11 @@ async function ingestHere(
     pipelineSettings.asOfDay = asOfDay
     updater.refreshing = options.live === true
     await standalone.start()
+    const lettersBefore = deadLetters.lastId()
     const reports = await readFiles(standalone, files, asOfDay, options)
     await standalone.caughtUp()
     if (options.embed) await settle('embedding', standalone)
-    report(reports, asOfDay, options)
+    report(reports, asOfDay, deadLetters.reasonsAfter(lettersBefore), options)
   } finally {
     spool.remove()
   }
@@ -144,14 +145,20 @@ function pace(records: number, bytes: number, total: number, startMs: number): s
   return `${records} records, ${Math.round((records * 1_000) / elapsedMs)}/s, ${duration(leftMs)} left`
 }
 
-function report(reports: readonly FileReport[], asOfDay: number, { json }: IngestOptions): void {
+/** @param letters that came of it, by code: bad lines, and records that only the pipeline could refuse */
+function report(
+  reports: readonly FileReport[],
+  asOfDay: number,
+  letters: ReadonlyMap<string, number>,
+  { json }: IngestOptions,
+): void {
   for (const { file, damage } of reports) {
     if (damage === null) continue
     note(`error: ${file}: ${damage}`)
     process.exitCode = EXIT.usage
   }
   if (json === true) {
-    printJson({ asOf: dayString(asOfDay), files: reports })
+    printJson({ asOf: dayString(asOfDay), files: reports, deadLetters: Object.fromEntries(letters) })
     return
   }
   for (const { file, records, deadLetters, resumedAt } of reports) {
@@ -159,10 +166,17 @@ function report(reports: readonly FileReport[], asOfDay: number, { json }: Inges
       print(`${file}: read to its end before (${records} records); --again reads it again`)
     else {
       const resumed = resumedAt === 0 ? '' : `, went on at line ${resumedAt + 1}`
-      const bad = deadLetters === 0 ? '' : `, ${deadLetters} to the dead letters (freshet dlq list)`
+      const bad = deadLetters === 0 ? '' : `, ${deadLetters} lines are no records`
       print(`${file}: ${records} records as of ${dayString(asOfDay)}${resumed}${bad}`)
     }
   }
+  if (letters.size > 0) print(lettersText(letters))
+}
+
+function lettersText(letters: ReadonlyMap<string, number>): string {
+  const sum = [...letters.values()].reduce((total, count) => total + count, 0)
+  const reasons = [...letters].map(([reason, count]) => `${reason} ${count}`).join(', ')
+  return `${sum} to the dead letters (${reasons}): freshet dlq list`
 }
 
 /** What a running freshet gets counts as of now: it has its own clock, and events older than the horizon are late. */

@@ -93,7 +93,13 @@ function addRetry(dlq: Command): void {
     .option('--no-wait', 'return once they are back on their topic')
     .addHelpText(
       'after',
-      '\nExamples:\n  freshet dlq retry 1 2\n  freshet dlq retry --reason event-from-future',
+      `
+Records come back with the append time that they had, by which lateness is judged; events from the future as of now: they
+are taken once their time has come.
+
+Examples:
+  freshet dlq retry 1 2
+  freshet dlq retry --reason record-schema-unknown`,
     )
     .action(async (ids: string[], _options: unknown, command: Command) => {
       const options: GlobalOptions & { wait: boolean; reason?: string } = command.optsWithGlobals()

@@ -15,6 +15,7 @@ import type {
   UserRef,
 } from '../server/service.ts'
 import { dayString } from '../window/day.ts'
+import { checkAtTheDoor } from './at-the-door.ts'
 import { LocalInstructions } from './local-instructions.ts'
 import { LocalLetters } from './local-letters.ts'
 import { LocalSearch } from './local-search.ts'
@@ -63,7 +64,8 @@ export class LocalService implements FreshetService {
     const accepted = []
     for (const [index, given] of records.entries()) {
       try {
-        const { topic, key, value, headers } = this.parts.encoder.object(given)
+        const { topic, key, value, headers, says } = this.parts.encoder.object(given)
+        checkAtTheDoor(this.parts, { topic, key, value }, says)
         accepted.push({ topic, key, value, headers })
       } catch (error) {
         if (!(error instanceof RecordError)) throw error
@@ -75,10 +77,10 @@ export class LocalService implements FreshetService {
   }
 
   async ingestRaw({ topic, key, value }: RawRecord): Promise<IngestResult> {
-    const { clock, decoder, log } = this.parts
+    const { log } = this.parts
     const record = { topic, key: Buffer.from(key), value }
     try {
-      decoder.decode({ ...record, partition: 0, offset: 0, appendTimeMs: clock.nowMs() })
+      checkAtTheDoor(this.parts, record)
     } catch (error) {
       if (!(error instanceof RecordError)) throw error
       return { accepted: 0, rejected: [{ index: 0, code: error.code, message: error.message }] }

@@ -212,13 +212,22 @@ suite('the local service', () => {
     await fixture.settle()
   })
 
-  for (const [why, event, reason, minutesAgo] of [
+  const tooMuch = [
     ['of 5 MB', search('huge', 'x'.repeat(5 * 1024 * 1024)), 'record-value-too-large', 0.5],
     ['from a year ahead', search('ahead', 'soon', -525_600), 'event-from-future', 0],
-  ] as const)
+  ] as const
+
+  /** As an import does, or a producer of a topic: nobody listens to what becomes of it. */
+  async function append(...records: Record<string, unknown>[]): Promise<void> {
+    const { encoder, log } = fixture.standalone.parts
+    const encoded = records.map((record) => encoder.object(record))
+    await log.append(encoded.map(({ topic, key, value, headers }) => ({ topic, key, value, headers })))
+    await fixture.settle()
+  }
+
+  for (const [why, event, reason, minutesAgo] of tooMuch)
     test(`an event ${why} becomes a dead letter with its bytes, and the rest goes on`, async () => {
-      await fixture.service.ingest([event, search('ada', `after ${reason}`, minutesAgo)])
-      await fixture.settle()
+      await append(event, search('ada', `after ${reason}`, minutesAgo))
       const [letter] = await fixture.service.deadLetters({ limit: 10, reason })
       assert.ok(letter !== undefined, JSON.stringify(await fixture.service.deadLetters({ limit: 10 })))
       const shown = await fixture.service.deadLetter(letter.id)
@@ -228,6 +237,18 @@ suite('the local service', () => {
       assert.ok(window.search!.some(({ text }) => text.includes(`after ${reason}`)))
     })
 
+  test('an event that would become a dead letter is refused while its sender listens, as an object and in raw bytes', async () => {
+    const { encoder } = fixture.standalone.parts
+    for (const [, event, reason] of tooMuch) {
+      const { accepted, rejected } = await fixture.service.ingest([search('ada', 'new shoes'), event])
+      assert.deepEqual([accepted, rejected.map(({ index, code }) => [index, code])], [1, [[1, reason]]])
+      const { topic, key, value } = encoder.object(event)
+      const raw = await fixture.service.ingestRaw({ topic, key: key.toString(), value: value! })
+      assert.deepEqual([raw.accepted, raw.rejected[0]!.code], [0, reason])
+    }
+    await fixture.settle()
+  })
+
   test('a dead letter that is retried is read again, and fails again while its cause stays', async () => {
     const reason = 'event-from-future'
     assert.equal(await fixture.service.retryDeadLetters({ reason }), 1)
@@ -236,6 +257,17 @@ suite('the local service', () => {
     const [again] = await fixture.service.deadLetters({ limit: 10, reason })
     assert.equal(again!.attempts, 2)
     await assert.rejects(fixture.service.deadLetter(999), { code: 'letter-unknown', status: 404 })
+  })
+
+  test('an event that came too early is taken when it is retried after its time has come', async () => {
+    await append(search('early', 'ten minutes ahead', -10))
+    const ids = (await fixture.service.deadLetters({ limit: 10 })).map(({ id }) => id).slice(-1)
+    fixture.clock.nowMs += 10 * 60_000
+    // Nothing is sent when the last accepted commit is older than the session (V3).
+    await fixture.standalone.parts.updater.commitOnce()
+    assert.equal(await fixture.service.retryDeadLetters({ ids }), 1)
+    await fixture.settle()
+    assert.equal((await fixture.service.user(ref('early'))).events.search, 1)
   })
 
   test('one new event of a user costs one event encoding and one packed pass, whatever was known before', async () => {

@@ -49,10 +49,13 @@ suite('the program', { concurrency: 3 }, () => {
       header: { event_id: `${user}-${query}`, event_time: now - 60_000, source: 'test', user_id: user },
     })
     const events = [at('ada', 'hotels'), at('ben', 'boots'), at('chloe', 'rice')]
-    writeFileSync(file, `${events.map((event) => JSON.stringify(event)).join('\n')}\n{broken\n`)
+    const ahead = { ...at('ada', 'next year'), header: { ...at('ada', '').header, event_time: now + 3.2e10 } }
+    const lines = [...events, ahead].map((event) => JSON.stringify(event))
+    writeFileSync(file, `${lines.join('\n')}\n{broken\n`)
     const { stdout } = await runToEnd([...here, 'ingest', '--json', file])
-    const [report] = JSON.parse(stdout).files
-    assert.deepEqual([report.records, report.deadLetters, report.resumedAt], [3, 1, 0])
+    const { files, deadLetters } = JSON.parse(stdout)
+    assert.deepEqual([files[0].records, files[0].deadLetters, files[0].resumedAt], [4, 1, 0])
+    assert.deepEqual(deadLetters, { 'event-from-future': 1, 'ingest-line': 1 }, 'those of the pipeline, too')
   })
 
   after(() => rmSync(root, { recursive: true, force: true }))
@@ -64,7 +67,10 @@ suite('the program', { concurrency: 3 }, () => {
       const explained = JSON.parse((await runToEnd([...here, 'explain', 'ada', '--json'])).stdout)
       assert.equal(explained.window.search.length, 1)
       const letters = JSON.parse((await runToEnd([...here, 'dlq', 'list', '--json'])).stdout)
-      assert.deepEqual([letters.length, letters[0].reason], [1, 'ingest-line'])
+      assert.deepEqual(
+        letters.map(({ reason }: { reason: string }) => reason),
+        ['ingest-line', 'event-from-future'],
+      )
     })
 
     test('an instruction that is added is embedded before the verb ends, and a forgotten user is gone', async () => {
@@ -123,7 +129,7 @@ suite('the program', { concurrency: 3 }, () => {
     const input = readFileSync(file)
     const reports = [await runToEnd(args, 0, input), await runToEnd(args, 0, input)]
     const [first, second] = reports.map(({ stdout }) => JSON.parse(stdout).files[0])
-    assert.deepEqual([first.records, first.resumedAt, second.records, second.resumedAt], [3, 0, 3, null])
+    assert.deepEqual([first.records, first.resumedAt, second.records, second.resumedAt], [4, 0, 4, null])
     assert.deepEqual(readdirSync(join(path, 'spool')), [])
   })
 
@@ -147,7 +153,7 @@ suite('the program', { concurrency: 3 }, () => {
     const service = startProgram([...there, 'run'])
     await hasDirectory(service, path, true)
     const ingested = JSON.parse((await runToEnd([...there, 'ingest', '--json', file])).stdout)
-    assert.deepEqual([ingested.accepted, ingested.rejected], [3, 1])
+    assert.deepEqual([ingested.accepted, ingested.rejected], [3, 2])
     await runToEnd([...there, 'instructions', 'add', 'next', 'What next?'])
     const asked = await Promise.all([
       runToEnd([...there, 'instructions', 'list']),

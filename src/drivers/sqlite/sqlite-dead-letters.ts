@@ -26,6 +26,10 @@ const DEFAULT_BOUNDS: DeadLetterBounds = { lettersMax: 100_000, bytesMax: 1024 *
 
 /** Header of a record that comes back: how often it has failed so far. */
 const ATTEMPTS_HEADER = 'freshet.dlq.attempts'
+/** Header of a record that comes back under another append time: its first one, milliseconds. */
+const FIRST_APPEND_HEADER = 'freshet.dlq.first-append-time-ms'
+/** The one reason that lies in the append time itself. */
+const FROM_FUTURE = 'event-from-future'
 
 const COLUMNS =
   'letter, topic, partition, "offset", append_time_ms, key, value, headers, reason, error, attempts, failed_at_ms'
@@ -106,9 +110,28 @@ export class SqliteDeadLetters implements DeadLetters {
     return count
   }
 
+  /** @returns the id of the newest letter that is kept; 0 without any */
+  lastId(): number {
+    const [id] = this.database.read(() =>
+      this.database.prepare('SELECT coalesce(max(letter), 0) FROM dead_letters').get(),
+    ) as unknown as [number]
+    return id
+  }
+
+  /** @returns letters of greater ids, counted by code of their error, in the order of the codes */
+  reasonsAfter(id: number): Map<string, number> {
+    const rows = this.database.read(() =>
+      this.database
+        .prepare('SELECT reason, count(*) FROM dead_letters WHERE letter > ? GROUP BY reason ORDER BY reason')
+        .all(id),
+    ) as unknown as [string, number][]
+    return new Map(rows)
+  }
+
   /**
    * Takes letters, oldest first, and appends their records to the log again, in one transaction: each is in the one or
-   * in the other. They keep their append time, by which lateness is judged (S4).
+   * in the other. They keep their append time, by which lateness is judged (S4); only events from the future, which by
+   * that time will be so for ever, are appended as of now.
    *
    * @param convert what a letter becomes; null: it stays
    * @returns how many
@@ -177,9 +200,12 @@ function whereOf({ reason, topic, id }: LetterFilter & { id?: number }): {
   return { where: ['1', ...given.map(([sql]) => sql)].join(' AND '), values: given.map(([, value]) => value) }
 }
 
-/** The record that a letter was, with how often it has failed. */
-export function toRecord({ topic, key, value, headers, appendTimeMs, attempts }: StoredLetter): NewRecord {
-  return { topic, key, value, appendTimeMs, headers: { ...headers, [ATTEMPTS_HEADER]: String(attempts) } }
+/** The record that a letter was, with how often it has failed; without an append time it is appended as of now. */
+export function toRecord(letter: StoredLetter): NewRecord {
+  const { topic, key, value, appendTimeMs, attempts, reason } = letter
+  const headers = { ...letter.headers, [ATTEMPTS_HEADER]: String(attempts) }
+  if (reason !== FROM_FUTURE) return { topic, key, value, appendTimeMs, headers }
+  return { topic, key, value, headers: { [FIRST_APPEND_HEADER]: String(appendTimeMs), ...headers } }
 }
 
 function toLetter(row: LetterRow): StoredLetter {

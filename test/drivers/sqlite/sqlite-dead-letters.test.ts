@@ -86,6 +86,41 @@ test('a letter that is retried is in the log and no longer among the letters, wi
   database.close()
 })
 
+test('an event from the future is retried as of now, and keeps its first append time however often it fails', async () => {
+  const { database, log, letters } = openLetters()
+  const heard: SourceRecord[] = []
+  log.subscribe((records) => heard.push(...records))
+  await letters.put([letterOf(1, { reason: 'event-from-future' })])
+  for (const attempts of [1, 2]) {
+    assert.equal(letters.retry(log, {}, 10), 1)
+    const { offset, appendTimeMs, headers } = heard.at(-1)!
+    assert.equal(appendTimeMs, 5_000)
+    assert.deepEqual(headers, {
+      'content-type': 'avro',
+      'freshet.dlq.attempts': String(attempts),
+      'freshet.dlq.first-append-time-ms': '1001',
+    })
+    await letters.put([letterOf(offset, { appendTimeMs, headers: headers!, reason: 'event-from-future' })])
+  }
+  database.close()
+})
+
+test('letters behind a given one are counted by reason', async () => {
+  const { database, letters } = openLetters()
+  assert.deepEqual([letters.lastId(), letters.reasonsAfter(0).size], [0, 0])
+  await letters.put([letterOf(1)])
+  const before = letters.lastId()
+  await letters.put([2, 3, 4].map((i) => letterOf(i, { reason: i === 4 ? 'record-frame' : 'record-avro' })))
+  assert.deepEqual(
+    [...letters.reasonsAfter(before)],
+    [
+      ['record-avro', 2],
+      ['record-frame', 1],
+    ],
+  )
+  database.close()
+})
+
 test('a retry that cannot be appended leaves the letters where they are', async () => {
   const { database, log, letters } = openLetters()
   await letters.put([letterOf(1)])
