@@ -21,6 +21,7 @@ import {
   readTimeMs,
   readUserId,
 } from './field-readers.ts'
+import { plainText } from './plain-text.ts'
 import type { Holds } from './topic.ts'
 
 const PAYBILL_STATUS = new Set(['AUTHORIZED', 'SETTLED', 'REFUNDED', 'CHARGED_BACK', 'FAILED'] as const)
@@ -136,7 +137,8 @@ function readApp(plain: Plain): Reading {
 
 function readSearch(plain: Plain): Reading {
   const query = readText(plain.query, 'query')
-  if (query === null || query.trim() === '') return 'search-empty-query'
+  // By the rule of the sentence: what it would leave nothing of, such as control characters, is empty.
+  if (query === null || plainText(query) === '') return 'search-empty-query'
   return { query }
 }
 

@@ -9,6 +9,7 @@ import type {
   SpmFields,
   TextModality,
 } from '../events/behavior-event.ts'
+import { plainText } from '../events/plain-text.ts'
 import { amountInWords } from './currency.ts'
 import { sayWhenIn } from './time-of-day.ts'
 
@@ -17,9 +18,6 @@ export type RenderEvent = (event: BehaviorEvent) => string
 
 /** The only version there is. Another wording is another version, and so another model. */
 export const RENDERER_VERSION = 1
-
-/** UTF-16 units of one field that are looked at: no encoder sees more of it, and a field may hold megabytes (guess). */
-const FIELD_LENGTH_MAX = 500
 
 /** What stands where the fields say nothing at all. */
 const NOUNS: Readonly<Record<TextModality, string>> = {
@@ -97,7 +95,7 @@ function describe(event: BehaviorEvent): string[] {
     case 'app':
       return describeApp(event.fields)
     case 'search':
-      return [piece('Searched for', clean(event.fields.query))]
+      return [piece('Searched for', plainText(event.fields.query))]
   }
 }
 
@@ -107,8 +105,8 @@ function describePaybill(fields: PaybillFields): string[] {
   const verb = gotBack ? 'Got back' : PAYBILL_VERBS[direction]
   const amount = amountMinor === null || currency === null ? '' : amountInWords(amountMinor, currency)
   const parts = installments > 1 ? `in ${installments} instalments` : ''
-  const named = clean(fields.merchantName) || clean(fields.itemText)
-  const category = clean(fields.category)
+  const named = plainText(fields.merchantName) || plainText(fields.itemText)
+  const category = plainText(fields.category)
   const channel = piece('by', CHANNELS[fields.channel])
   // `someone` fills a gap; where nothing else is known, it would say no more than the noun does.
   const known = [verb, amount, parts, named, category, channel].some((text) => text !== '')
@@ -118,21 +116,26 @@ function describePaybill(fields: PaybillFields): string[] {
 }
 
 function describeMiniprogram(fields: MiniprogramFields): string[] {
-  const target = clean(fields.serviceName) || withoutNumbers(clean(fields.page))
-  const program = clean(fields.programName) || withoutNumbers(clean(fields.programId))
-  return [MINIPROGRAM_VERBS[fields.action], target, piece('in', program), bracketed(clean(fields.category))]
+  const target = plainText(fields.serviceName) || withoutNumbers(plainText(fields.page))
+  const program = plainText(fields.programName) || withoutNumbers(plainText(fields.programId))
+  return [
+    MINIPROGRAM_VERBS[fields.action],
+    target,
+    piece('in', program),
+    bracketed(plainText(fields.category)),
+  ]
 }
 
 function describeSpm(fields: SpmFields): string[] {
-  const page = clean(fields.pageTitle) || withoutNumbers(clean(fields.spmB))
-  const steps = [page, withoutNumbers(clean(fields.spmC)), withoutNumbers(clean(fields.spmD))]
+  const page = plainText(fields.pageTitle) || withoutNumbers(plainText(fields.spmB))
+  const steps = [page, withoutNumbers(plainText(fields.spmC)), withoutNumbers(plainText(fields.spmD))]
   const path = steps.filter((step) => step !== '').join(' > ')
-  return [SPM_VERBS[fields.kind], path, piece('of', withoutNumbers(clean(fields.spmA)))]
+  return [SPM_VERBS[fields.kind], path, piece('of', withoutNumbers(plainText(fields.spmA)))]
 }
 
 function describeApp(fields: AppFields): string[] {
-  const name = clean(fields.appName) || withoutNumbers(clean(fields.appId))
-  return [APP_VERBS[fields.lifecycle], name, bracketed(clean(fields.category))]
+  const name = plainText(fields.appName) || withoutNumbers(plainText(fields.appId))
+  return [APP_VERBS[fields.lifecycle], name, bracketed(plainText(fields.category))]
 }
 
 function sentence(pieces: readonly string[]): string {
@@ -151,17 +154,4 @@ function bracketed(value: string): string {
 /** In what stands in for a name, numbers are ids: they would make every text a new one. */
 function withoutNumbers(value: string): string {
   return value.replace(/\p{Nd}+/gu, '#')
-}
-
-/** NFKC; control characters and runs of white space as one space; trimmed; empty where the field is missing. */
-function clean(value: string | null): string {
-  if (value === null) return ''
-  // Most fields are plain already, and this test costs a tenth of the rest.
-  if (value.length <= FIELD_LENGTH_MAX && /^[!-~]+(?: [!-~]+)*$/.test(value)) return value
-  // A cut through a surrogate pair, or a lone half from outside, becomes the replacement character, not broken text.
-  const head = value.slice(0, FIELD_LENGTH_MAX).toWellFormed()
-  return head
-    .normalize('NFKC')
-    .replace(/[\p{Cc}\s]+/gu, ' ')
-    .trim()
 }
