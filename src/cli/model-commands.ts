@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { openBundle } from '../model/bundle.ts'
 import { initBundle } from '../model/init-bundle.ts'
 import { inspectBundle, summaryText } from '../model/inspect-bundle.ts'
@@ -15,6 +15,7 @@ interface InitOptions {
   preset: PresetName
   seed: number
   id?: string
+  created?: number
   tokenizer?: string
   json?: boolean
 }
@@ -25,11 +26,16 @@ export function addModelCommands(program: Command): void {
     .description('model bundles: weights, tokenizers and a manifest over them')
   model
     .command('init')
-    .description('make a bundle with random weights; the same seed gives the same bytes')
+    .description('make a bundle with random weights; the same seed and --created give the same bytes')
     .argument('<directory>', 'new or empty')
     .addOption(new Option('--preset <name>', 'shape of the model').choices(PRESET_NAMES).default('tiny'))
     .option('--seed <number>', 'of all draws', positiveInteger, 1)
     .option('--id <id>', 'name of the model, 1 to 40 of a-z, 0-9 and -')
+    .addOption(
+      new Option('--created <time>', 'for the manifest, ISO 8601 in UTC or Unix seconds; by default now')
+        .env('SOURCE_DATE_EPOCH')
+        .argParser(createdMs),
+    )
     .option('--tokenizer <file>', 'a published tokenizer.json instead of one of our own')
     .option('--json', 'the answer as JSON')
     .addHelpText(
@@ -37,12 +43,12 @@ export function addModelCommands(program: Command): void {
       '\nExamples:\n  freshet model init models/tiny\n  freshet model init models/small --preset small --seed 7',
     )
     .action(async (directory: string, _options: unknown, command: Command) => {
-      const { preset, seed, id, tokenizer, json }: InitOptions = command.optsWithGlobals()
+      const { preset, seed, id, created, tokenizer, json }: InitOptions = command.optsWithGlobals()
       const made = await initBundle({
         preset,
         seed,
         directory,
-        createdMs: systemClock.nowMs(),
+        createdMs: created ?? systemClock.nowMs(),
         ...(id === undefined ? {} : { id }),
         ...(tokenizer === undefined ? {} : { tokenizerPath: resolve(tokenizer) }),
       })
@@ -83,4 +89,13 @@ export function addModelCommands(program: Command): void {
         bundle.close()
       }
     })
+}
+
+/** @returns milliseconds since the Unix epoch */
+function createdMs(value: string): number {
+  const isIso = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(value)
+  const timeMs = isIso ? Date.parse(value) : /^\d{1,11}$/.test(value) ? Number(value) * 1_000 : Number.NaN
+  if (Number.isNaN(timeMs))
+    throw new InvalidArgumentError('expected a time like 2026-11-24T00:00:00Z, or seconds since 1970')
+  return timeMs
 }
