@@ -8,10 +8,10 @@ export interface Contradiction {
   message: string
 }
 
-/** Precisions that a provider runs; the other ones are refused, never replaced silently. */
+/** Precisions that a provider runs, as its driver knows them; the other ones are refused, never replaced silently. */
 const PRECISIONS: Readonly<Record<Settings['model']['provider'], readonly string[]>> = {
-  cpu: ['fp32', 'int8'],
-  webgpu: ['fp32', 'fp16'],
+  cpu: ['fp32'],
+  webgpu: ['fp32'],
   cuda: ['fp32', 'fp16'],
 }
 

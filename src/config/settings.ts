@@ -69,7 +69,7 @@ export const settingsSchema = z.strictObject({
   model: section({
     bundle: z.string().min(1).nullable().default(null),
     provider: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
-    precision: z.enum(['fp32', 'int8', 'fp16']).default('fp32'),
+    precision: z.enum(['fp32', 'fp16']).default('fp32'),
     threads: z.union([z.literal('auto'), z.int().min(1).max(256)]).default('auto'),
     batchTokensMax: count().default(1_024),
     positionsMax: count().default(4_096),

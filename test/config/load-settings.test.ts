@@ -68,7 +68,7 @@ describe('settings', () => {
       'log.userIds': 'plain',
       'log.pretty': true,
       'model.bundle': 'bundles/1',
-      'model.provider': 'webgpu',
+      'model.provider': 'cuda',
       'model.precision': 'fp16',
       'model.threads': 3,
       'model.timezone': 'Asia/Shanghai',
@@ -190,9 +190,12 @@ describe('settings', () => {
     assert.deepEqual(lint('refresh:\n  quietMs: 60000\n'), [
       'settings.yaml:2: refresh.quietMs: quietMs (60000) must not exceed maxDelayMs (30000): lower quietMs, or raise maxDelayMs',
     ])
-    assert.deepEqual(lint('model: { precision: int8 }', { FRESHET_MODEL__PROVIDER: 'cuda' }), [
-      'settings.yaml:1: model.precision: precision of provider cuda must be one of fp32, fp16, got int8: change model.precision, or model.provider',
-    ])
+    for (const provider of ['cpu', 'webgpu'])
+      assert.deepEqual(lint('model: { precision: fp16 }', { FRESHET_MODEL__PROVIDER: provider }), [
+        `settings.yaml:1: model.precision: precision of provider ${provider} must be one of fp32, got fp16: change model.precision, or model.provider`,
+      ])
+    assert.deepEqual(lint('model: { precision: fp16 }', { FRESHET_MODEL__PROVIDER: 'cuda' }), [])
+    assert.match(lint('model: { precision: int8 }')[0]!, /model\.precision.*fp32/)
     assert.match(lint('server: { host: 0.0.0.0 }')[0]!, /adminSecret must be set when host \(0\.0\.0\.0\)/)
     assert.match(lint('model: { timezone: Mars/Olympus }')[0]!, /IANA name such as UTC/)
     assert.match(lint('windows: { userBytesMax: 600000000 }')[0]!, /must not exceed memoryBytesMax/)
