@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { DEFAULT_TENANT, ID_LENGTH_MAX, type TenantId, type UserId } from '../events/ids.ts'
 import {
+  GENERAL,
   type GroupName,
   INSTRUCTION_LENGTH_MAX,
   type InstructionId,
@@ -76,7 +77,9 @@ export const userQuery = z.strictObject({
 })
 
 export const nearestQuery = z.strictObject({
-  instruction: instructionId().describe('Under which instruction users are compared.'),
+  instruction: instructionId()
+    .default(GENERAL)
+    .describe(`Under which instruction users are compared; ${GENERAL} by default.`),
   k: queryInt(1, K_MAX).default(K_DEFAULT).describe(`1 to ${K_MAX}; ${K_DEFAULT} by default.`),
   tenant: tenantId()
     .default(DEFAULT_TENANT)
@@ -118,7 +121,7 @@ const searchFilter = z.strictObject({
 
 export const nearestBody = z
   .strictObject({
-    instruction: instructionId(),
+    instruction: instructionId().default(GENERAL),
     k: z.int().min(1).max(K_MAX).default(K_DEFAULT),
     filter: z.exactOptional(searchFilter),
     scoreThreshold: z.exactOptional(score()),

@@ -20,7 +20,8 @@ describe('search over HTTP', () => {
   after(() => freshet.close())
 
   test('neighbours of a user are others of the tenant, nearest first, under the model that the answer names', async () => {
-    const { status, answer } = await call('/v1/users/ada/nearest?instruction=general&k=3')
+    const { status, answer } = await call('/v1/users/ada/nearest?k=3')
+    assert.equal(answer.instruction, 'general', 'where none is named')
     assert.equal(status, 200)
     assert.deepEqual([answer.model, answer.stale, answer.instruction], [MODEL, false, 'general'])
     assert.match(answer.asOf, /^\d{4}-\d\d-\d\d$/)
@@ -49,8 +50,7 @@ describe('search over HTTP', () => {
   })
 
   test('a user, their vector and a text are searched by POST, and an item is embedded into the same space', async () => {
-    const nearest = (body: object) =>
-      call('/v1/nearest', { method: 'POST', body: { instruction: 'general', ...body } })
+    const nearest = (body: object) => call('/v1/nearest', { method: 'POST', body })
     const users = await nearest({ users: [{ user: 'ada' }], k: 2 })
     assert.equal(users.answer.neighbours.length, 2)
 
