@@ -36,9 +36,15 @@ interface Known {
 
 /** One text of one encoder that isn't in memory. */
 interface Missing {
+  text: string
+  maxTokens: number
   memoryKey: string
-  ids: readonly number[]
   cacheKey: string
+}
+
+/** One that is nowhere: only these are tokenised, which takes longer than finding a vector on disk. */
+interface Unknown extends Missing {
+  ids: readonly number[]
 }
 
 interface OpenEncoder {
@@ -122,8 +128,8 @@ export class EventEncoder {
         this.#countCached(known)
         vectors.set(text, known.vector)
       } else {
-        const ids = open.tokenizer.ids(text, maxTokens)
-        missing.set(text, { memoryKey, ids, cacheKey: this.#cacheKey(open.encoder, maxTokens, text) })
+        const cacheKey = this.#cacheKey(open.encoder, maxTokens, text)
+        missing.set(text, { text, maxTokens, memoryKey, cacheKey })
       }
     }
     const encoded = await this.#knownOf(open, [...missing.values()], signal)
@@ -139,15 +145,16 @@ export class EventEncoder {
   ): Promise<Map<string, Known>> {
     const known = new Map<string, Known>()
     const stored = this.#options.cache?.getMany(missing.map(({ cacheKey }) => cacheKey)) ?? []
-    const ours: Missing[] = []
+    const ours: Unknown[] = []
     const theirs: Missing[] = []
     for (const [i, one] of missing.entries()) {
-      const vector = stored[i]
-      if (vector?.length === open.encoder.config.hiddenSize) {
-        known.set(one.memoryKey, this.#remember(one, vector))
-        this.#countCached(known.get(one.memoryKey)!)
+      const kept = fromRow(stored[i], open.encoder.config.hiddenSize)
+      if (kept !== null) {
+        this.#memory.set(one.memoryKey, kept)
+        known.set(one.memoryKey, kept)
+        this.#countCached(kept)
       } else if (open.pending.has(one.memoryKey)) theirs.push(one)
-      else ours.push(one)
+      else ours.push({ ...one, ids: open.tokenizer.ids(one.text, one.maxTokens) })
     }
     const waiting = theirs.map(async (one) => {
       known.set(one.memoryKey, await this.#theirs(open, one, signal))
@@ -173,7 +180,7 @@ export class EventEncoder {
     }
   }
 
-  async #encode(open: OpenEncoder, batch: readonly Missing[], signal?: AbortSignal): Promise<Known[]> {
+  async #encode(open: OpenEncoder, batch: readonly Unknown[], signal?: AbortSignal): Promise<Known[]> {
     const run = this.#run(open, batch, signal)
     for (const [i, { memoryKey }] of batch.entries()) {
       const one = run.then((all) => all[i]!)
@@ -190,7 +197,7 @@ export class EventEncoder {
 
   async #run(
     { encoder, session }: OpenEncoder,
-    batch: readonly Missing[],
+    batch: readonly Unknown[],
     signal?: AbortSignal,
   ): Promise<Known[]> {
     const feeds = encoderFeeds(
@@ -200,16 +207,14 @@ export class EventEncoder {
     const outputs = await session.run(feeds, { outputs: [CLS_OUTPUT], signal })
     const rows = outputs[CLS_OUTPUT]!.data as Float32Array
     const width = encoder.config.hiddenSize
-    const known = batch.map((one, i) => this.#remember(one, rows.slice(i * width, (i + 1) * width)))
-    this.#options.cache?.putMany(known.map(({ vector }, i) => ({ key: batch[i]!.cacheKey, vector })))
+    const known = batch.map(({ memoryKey, ids }, i) => {
+      const one = { vector: rows.slice(i * width, (i + 1) * width), tokenCount: ids.length }
+      this.#memory.set(memoryKey, one)
+      return one
+    })
+    this.#options.cache?.putMany(known.map((one, i) => ({ key: batch[i]!.cacheKey, vector: toRow(one) })))
     this.#counts.eventsEncoded += batch.length
     for (const { tokenCount } of known) this.#counts.encoderComputed += tokenCount
-    return known
-  }
-
-  #remember({ memoryKey, ids }: Missing, vector: Float32Array): Known {
-    const known = { vector, tokenCount: ids.length }
-    this.#memory.set(memoryKey, known)
     return known
   }
 
@@ -222,6 +227,20 @@ export class EventEncoder {
     const parts = [encoder.contentHash, this.#precision, maxTokens, text]
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
   }
+}
+
+/** What the cache keeps: the vector, and behind it the text's token count, exact in a float32 up to 2^24. */
+function toRow({ vector, tokenCount }: Known): Float32Array {
+  const row = new Float32Array(vector.length + 1)
+  row.set(vector)
+  row[vector.length] = tokenCount
+  return row
+}
+
+/** @returns null: nothing was kept, or something else */
+function fromRow(row: Float32Array | undefined, width: number): Known | null {
+  if (row?.length !== width + 1) return null
+  return { vector: row.subarray(0, width), tokenCount: row[width]! }
 }
 
 async function openEncoder(
@@ -241,8 +260,8 @@ async function openEncoder(
 }
 
 /** Texts of like length together, at most `tokensMax` tokens a batch (one longer text stands alone). */
-function batchesOf(missing: readonly Missing[], tokensMax: number): Missing[][] {
-  const batches: Missing[][] = []
+function batchesOf(missing: readonly Unknown[], tokensMax: number): Unknown[][] {
+  const batches: Unknown[][] = []
   let tokenCount = Number.POSITIVE_INFINITY
   for (const one of missing.toSorted((a, b) => a.ids.length - b.ids.length)) {
     if (tokenCount + one.ids.length > tokensMax) {

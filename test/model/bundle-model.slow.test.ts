@@ -297,14 +297,19 @@ describe('what the model spends', () => {
     const { cache } = openEventVectorCache({ path: ':memory:', sizeBytesMax: 1e6 })
     const one = userOf(['map'], window)
     const first = await modelOf(runtime, 'bundle-linear', { cache })
-    const [expected] = await first.embedUsers([one], [null])
+    let expected: Float32Array[] | undefined
+    const paid = await spent(first, async () => {
+      expected = (await first.embedUsers([one], [null]))[0]
+    })
     await first.close()
     const second = await modelOf(runtime, 'bundle-linear', { cache })
     const counts = await spent(second, async () =>
       assert.deepEqual((await second.embedUsers([one], [null]))[0], expected),
     )
     assert.deepEqual([counts.eventsEncoded, counts.eventsCached], [0, 6])
-    assert.ok(counts.encoderCached > 0)
+    // The very tokens that the first process paid for, though the second did not tokenise them.
+    assert.ok(paid.encoderComputed > 0)
+    assert.deepEqual([counts.encoderComputed, counts.encoderCached], [0, paid.encoderComputed])
     await second.close()
     // Another bundle has other encoders: none of its keys may hit.
     const other = await modelOf(runtime, 'bundle-mlp', { cache })
