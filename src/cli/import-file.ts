@@ -28,6 +28,7 @@ export interface ImportItem {
 }
 
 export interface ImportFile {
+  /** As it is named to the user. */
   path: string
   /** Names the file and its content: how far it was read is kept under it. */
   name: string

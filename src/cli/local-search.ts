@@ -1,11 +1,13 @@
 /** Who is near whom: an instruction's readers' vector in the collection that the alias names, and nothing else. */
 
 import { RequestError } from '../errors.ts'
+import { TEXT_MODALITIES } from '../events/behavior-event.ts'
 import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
 import type { Target } from '../pipeline/view.ts'
 import type { EmbedAnswer, NearestAnswer, NearestRequest, Neighbour, UserRef } from '../server/service.ts'
 import { aliasName, pointId } from '../vectors/names.ts'
 import type { PointId, SearchQuery } from '../vectors/vector-store.ts'
+import type { UserState } from '../window/user-state.ts'
 import type { StandaloneParts } from './standalone.ts'
 import type { UserLookup } from './user-lookup.ts'
 
@@ -102,7 +104,7 @@ export class LocalSearch {
     for (const [i, id] of exclude.entries()) {
       const point = stored.get(id)?.point
       const own = point?.kind === 'vectors' ? point.vectors.get(vectorName) : undefined
-      if (own === undefined) throw notEmbedded(refs[i]!, known[i]!.state.parked !== null)
+      if (own === undefined) throw notEmbedded(refs[i]!, known[i]!.state)
       for (let at = 0; at < vector.length; at++) vector[at]! += own[at]!
     }
     return { vector, exclude, stale: known.some((one) => this.lookup.isStale(one, target)) }
@@ -123,13 +125,19 @@ export function knownInstruction(
   )
 }
 
-function notEmbedded({ tenant, user }: UserRef, isParked: boolean): RequestError {
-  const remedy = isParked
-    ? 'the user is parked: see freshet users parked, then freshet users retry'
-    : 'events are read and the vector follows within refresh.maxDelayMs; a user without events inside the horizon has none'
+function notEmbedded({ tenant, user }: UserRef, state: UserState): RequestError {
   return new RequestError(
     'user-not-embedded',
-    `expected a user with a vector, got ${user} of tenant ${tenant} without one yet: ${remedy}`,
+    `expected a user with a vector, got ${user} of tenant ${tenant} without one: ${whyNot(state)}`,
     { status: 404 },
   )
+}
+
+function whyNot({ parked, tombstoneMs, windows }: UserState): string {
+  if (parked !== null) return 'the user is parked: see freshet users parked, then freshet users retry'
+  // The windows hold nothing from before the tombstone.
+  const isSilent = TEXT_MODALITIES.every((name) => windows[name].length === 0)
+  if (tombstoneMs !== null && isSilent)
+    return `the user was forgotten as of ${new Date(tombstoneMs).toISOString()}; later events make a new vector`
+  return 'events are read and the vector follows within refresh.maxDelayMs; a user without events inside the horizon has none'
 }

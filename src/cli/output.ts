@@ -42,6 +42,8 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
 export function reportError(error: unknown, withStack: boolean): number {
   if (error instanceof FreshetError) {
     note(`error: ${error.code}: ${error.message}`)
+    // Whoever ends here doesn't go on by itself.
+    if (error instanceof UnavailableError) note('once that is mended, run the same command again')
     if (withStack) note(String(error.stack))
   } else note(`error: ${withStack ? (error as Error).stack : ((error as Error).message ?? error)}`)
   return exitCode(error)

@@ -189,7 +189,10 @@ suite('the local service', () => {
     assert.equal((await fixture.service.forgetStatus(ref('gone'))).state, 'pending')
     await fixture.settle()
     assert.equal((await fixture.service.forgetStatus(ref('gone'))).state, 'done')
-    await assert.rejects(nearest({ users: [ref('gone')] }), { code: 'user-not-embedded' })
+    await assert.rejects(nearest({ users: [ref('gone')] }), {
+      code: 'user-not-embedded',
+      message: /gone of tenant default without one: the user was forgotten as of 2026-01-15T12:00:00\.000Z/,
+    })
     const { neighbours } = await nearest({ users: [ref('ada')] })
     assert.ok(neighbours.every(({ user }) => user !== 'gone'))
     assert.deepEqual((await fixture.service.verify({ users: [ref('gone')] })).wrong, [])

@@ -129,6 +129,7 @@ suite('the program', { concurrency: 3 }, () => {
     const input = readFileSync(file)
     const reports = [await runToEnd(args, 0, input), await runToEnd(args, 0, input)]
     const [first, second] = reports.map(({ stdout }) => JSON.parse(stdout).files[0])
+    assert.equal(first.file, 'the standard input')
     assert.deepEqual([first.records, first.resumedAt, second.records, second.resumedAt], [4, 0, 4, null])
     assert.deepEqual(readdirSync(join(path, 'spool')), [])
   })

@@ -172,7 +172,7 @@ export function toFreshetError(cause: unknown, path: string): unknown {
     case CODES.full:
       return new UnavailableError(
         'disk-full',
-        `expected room on the disk for ${path}, got none: free some, freshet goes on by itself (nothing was half written)`,
+        `expected room on the disk for ${path}, got none: free some (nothing was half written)`,
         { cause, retryAfterMs: DISK_FULL_RETRY_MS },
       )
     case CODES.busy:
