@@ -90,7 +90,7 @@ export class Consumer {
       throw new RecordError(
         'event-from-future',
         `expected a time at most ${settings.maxFutureSkewMs} ms after the append time ${appendTimeMs}, got ${timeMs}: ` +
-          'mend the clock of the producer, then retry the dead letter',
+          'mend the clock of the producer and send it again, or retry the dead letter once that time has come',
       )
     const entry = partition.entry(userKey(record.tenant, record.user))
     const state = partition.stateOf(entry)
