@@ -13,6 +13,7 @@ import { LocalService } from '../../src/cli/local-service.ts'
 import { openStandalone, type Standalone } from '../../src/cli/standalone.ts'
 import { openAsStored } from '../../src/cli/stored-day.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
+import { RecordError } from '../../src/errors.ts'
 import type { InstructionId } from '../../src/instructions/instruction.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
@@ -151,6 +152,20 @@ suite('the day of an import', () => {
     await opened(openStandalone, newDirectory(), async (standalone) => {
       assert.equal(await importDay(standalone, [file], { named: undefined, again: false }), TODAY)
       assert.equal(await importDay(standalone, [file], { named: TODAY + 30, again: false }), TODAY)
+    })
+  })
+
+  test('a file that is cut off has a say in the day as far as it is whole, and its damage is left to the import', async () => {
+    const whole = await fileOf('whole.jsonl', 'ada', 60)
+    const cut: ImportFile = {
+      ...whole,
+      items: async function* () {
+        yield* whole.items()
+        throw new RecordError('container-file', 'expected a whole block')
+      },
+    }
+    await opened(openStandalone, newDirectory(), async (standalone) => {
+      assert.equal(await importDay(standalone, [cut], { named: undefined, again: false }), TODAY - 60)
     })
   })
 
