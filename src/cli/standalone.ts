@@ -79,6 +79,8 @@ export async function openStandalone(settings: Settings, clock: Clock = systemCl
     const controlLog = new SqliteControlLog(directory.main)
     const wasUsedBefore = await registerModel(controlLog, opened.model)
     const vectors = new SqliteVectorStore(directory.vectors, clock)
+    // Before its file: a search that still reads vectors into memory is told, not broken.
+    closers.push(() => vectors.close())
     const isRebuilt = await rebuildIfLost(controlLog, vectors, directory, wasUsedBefore)
     const settled = await withKeptHorizon(settings, vectors, opened.model.id)
     const parts = assemble(settled, clock, directory, controlLog, vectors, opened)
