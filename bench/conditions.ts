@@ -48,7 +48,7 @@ function installedVersion(name: string): string {
  */
 export function conditions(packages: readonly string[] = []): Conditions {
   const cpus = os.cpus()
-  const status = git('status', '--porcelain', '--untracked-files=no')
+  const status = git('status', '--porcelain', '--untracked-files=no', '--', ':!bench/results', ':!README.md')
   const loadAverage1m = Math.round(os.loadavg()[0]! * 100) / 100
   if (loadAverage1m > cpus.length / 2) {
     process.stderr.write(

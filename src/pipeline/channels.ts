@@ -52,7 +52,7 @@ export interface UnavailableMessage {
   attempt: number
 }
 
-/** Something of ours was damaged, and begun anew; nothing is lost but time. */
+/** Something of ours was damaged or could not be kept, and work goes on without it; nothing is lost but time. */
 export interface MendedMessage {
   what: 'event-vectors'
   /** What was wrong, and what follows from it. */
