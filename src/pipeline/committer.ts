@@ -63,10 +63,6 @@ export class Committer {
       partition.evict((excess + settings.memoryBytesMax * (1 - RESUME_SHARE)) * (partition.sizeBytes / bytes))
   }
 
-  get isPaused(): boolean {
-    return this.paused
-  }
-
   private setPaused(paused: boolean): void {
     const { ownership, pauses } = this.parts
     this.paused = paused

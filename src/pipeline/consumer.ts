@@ -139,7 +139,7 @@ export class Consumer {
     const { clock, pauses, source } = this.parts
     unavailable.publish({ what: 'source', error, attempt: 1 })
     // First of all: whatever else resumes the partition, no record is passed over.
-    source.seek(partition.number, new Map(source.topics.map((topic, i) => [topic, partition.read[i]!])))
+    source.seek(partition.number, partition.readPositions)
     pauses.pause(partition, 'schema')
     void clock.sleep(error.retryAfterMs).then(() => pauses.resume(partition, 'schema'))
   }

@@ -218,10 +218,7 @@ export class Ownership {
       for (const entry of partition.entries.values()) entry.acknowledgedIn.clear() // E2: this epoch has written nothing
     for (const [number, partition] of restored) this.partitions.set(number, partition)
     this.enter('owner')
-    for (const [number, partition] of restored) {
-      const topics = this.parts.source.topics.map((topic, i) => [topic, partition.read[i]!] as const)
-      this.parts.source.seek(number, new Map(topics))
-    }
+    for (const [number, partition] of restored) this.parts.source.seek(number, partition.readPositions)
     this.taken()
   }
 

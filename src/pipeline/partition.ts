@@ -129,12 +129,17 @@ export class Partition {
     this.held.add(entry)
   }
 
+  /** Where reading goes on. */
+  get readPositions(): Positions {
+    return this.positions(this.read)
+  }
+
   /** The smaller of the read position and the oldest unacknowledged record, by topic (O3). */
   committable(): Positions {
     const offsets = this.read.slice()
     for (const entry of this.held) earliest(offsets, entry.first!)
     for (const first of this.requests) earliest(offsets, first)
-    return new Map(this.topics.map((topic, index) => [topic, offsets[index]!]))
+    return this.positions(offsets)
   }
 
   /** Every record read is acknowledged and flushed. */
@@ -187,6 +192,10 @@ export class Partition {
       entry.reading = undefined
       this.measure(entry)
     }
+  }
+
+  private positions(offsets: Readonly<Offsets>): Positions {
+    return new Map(this.topics.map((topic, index) => [topic, offsets[index]!]))
   }
 
   /** @returns false: the disk takes nothing now, and the state stays in memory */

@@ -147,7 +147,7 @@ export class Worker {
     for (const partition of this.updater.ownership.partitions.values())
       if (partitions.includes(partition.number)) {
         // A partition that is kept is read on from where it was.
-        this.positions.set(partition.number, new Map(TOPICS.map((topic, i) => [topic, partition.read[i]!])))
+        this.positions.set(partition.number, new Map(partition.readPositions))
       }
     this.listener!.assigned({ generation: this.world.generation, partitions })
   }
