@@ -3,7 +3,7 @@
 import { ConfigError, FreshetError, UnavailableError } from '../errors.ts'
 import type { UserInput } from '../model/embedding-model.ts'
 import { pointId } from '../vectors/names.ts'
-import type { Point, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
+import type { Point, RefusedPoint, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
 import { dayString } from '../window/day.ts'
 import { expiresAtMs } from '../window/read-window.ts'
 import type { UserState, WindowSnapshot } from '../window/user-state.ts'
@@ -15,6 +15,7 @@ import { forgetTarget, markEverywhere, moveDue } from './marks.ts'
 import type { Offsets } from './offsets.ts'
 import type { Ownership } from './ownership.ts'
 import type { Scheduler } from './scheduler.ts'
+import { Sender } from './sender.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { Snapshot, Snapshots } from './snapshot.ts'
 import type { UserEntry } from './user-entry.ts'
@@ -55,12 +56,14 @@ export interface RefresherParts {
 
 export class Refresher {
   private readonly parts: RefresherParts
+  private readonly sender: Sender
   private inFlight = 0
   /** Micro-batches embedded so far: tells a user who can't be embedded from a model that embeds nobody. */
   private successes = 0
 
   constructor(parts: RefresherParts) {
     this.parts = parts
+    this.sender = new Sender(parts)
   }
 
   get idle(): boolean {
@@ -188,10 +191,15 @@ export class Refresher {
     }
     this.successes++
     const embeddedMs = clock.nowMs()
-    const outcome = await this.send(batch, points)
+    const isOwned = () => batch.requests.some(({ entry }) => entry.partition.owned)
+    const { outcome, refused } = await this.sender.send({ ...batch, points, isOwned })
     const nowMs = clock.nowMs()
-    if (outcome === 'acknowledged') for (const request of batch.requests) this.acknowledge(batch, request)
-    else for (const request of batch.requests) this.giveUp(batch, request)
+    for (const [i, request] of batch.requests.entries()) {
+      const why = refused.find(({ id }) => id === points[i]!.id)
+      if (outcome === 'unknown') this.giveUp(batch, request)
+      else if (why !== undefined) this.refused(batch, request, why)
+      else this.acknowledge(batch, request)
+    }
     refreshed.publish({
       target: batch.target.key,
       users: batch.requests.length,
@@ -232,43 +240,6 @@ export class Refresher {
       }
       return { kind: 'vectors', id, payload, vectors: new Map(names.map((name, i) => [name, row[i]!])) }
     })
-  }
-
-  /** Sends the same bytes under the same version until they are acknowledged or patience ends (E4). */
-  private async send(batch: MicroBatch, points: readonly Point[]): Promise<'acknowledged' | 'unknown'> {
-    const { clock, settings, vectors, ownership, control } = this.parts
-    for (let attempt = 1; attempt <= settings.sendAttemptsMax; attempt++) {
-      // V3: who may no longer be the owner sends nothing, a repetition least of all.
-      if (!ownership.maySend(clock.nowMs()) || !batch.requests.some(({ entry }) => entry.partition.owned))
-        break
-      try {
-        await vectors.upsert(batch.target.collection, batch.version, points)
-        return (await this.readBack(batch, points)) ? 'acknowledged' : 'unknown'
-      } catch (error) {
-        if (error instanceof ConfigError && CHANGED_MEANWHILE.has(error.code)) {
-          await control.readToEnd()
-          break
-        }
-        if (!(error instanceof UnavailableError)) throw error
-        unavailable.publish({ what: 'vectors', error, attempt })
-        if (attempt < settings.sendAttemptsMax) await clock.sleep(backOffMs(error, attempt))
-      }
-    }
-    return 'unknown'
-  }
-
-  /** V4: the first write of an epoch is read back; a higher version there means that somebody newer owns the partition. */
-  private async readBack(batch: MicroBatch, points: readonly Point[]): Promise<boolean> {
-    const { ownership, vectors } = this.parts
-    if (ownership.readBackDone || batch.version.epoch !== ownership.epoch) return true
-    const { id } = points[0]!
-    const stored = (await vectors.get(batch.target.collection, [id])).get(id)
-    if (stored !== undefined && stored.version.epoch > batch.version.epoch) {
-      ownership.fenced(stored.version.epoch)
-      return false
-    }
-    ownership.readBackDone = true
-    return true
   }
 
   private acknowledge(batch: MicroBatch, request: Request): void {
@@ -312,6 +283,14 @@ export class Refresher {
     entry.acknowledgedIn.delete(key)
     entry.oldestAppendMs = Math.min(entry.oldestAppendMs, oldestAppendMs)
     this.again(batch, entry, this.parts.settings.quietMs)
+  }
+
+  /** The store will never take this user's point: set aside, as if the model had refused it. */
+  private refused(batch: MicroBatch, { entry, first }: Request, { error }: RefusedPoint): void {
+    entry.inFlight.delete(batch.target.key)
+    if (!entry.partition.owned) return
+    entry.partition.giveBack(entry, first)
+    this.park(entry, error.code)
   }
 
   private embedFailed(batch: MicroBatch, error: unknown): void {
@@ -371,13 +350,3 @@ export class Refresher {
     entry.dirty = true
   }
 }
-
-/** Doubled with each attempt, but never so long that vectors stay away when what was down is back. */
-const BACK_OFF_MS_MAX = 10_000
-
-function backOffMs({ retryAfterMs }: UnavailableError, attempt: number): number {
-  return Math.max(retryAfterMs, Math.min(retryAfterMs * 2 ** (attempt - 1), BACK_OFF_MS_MAX))
-}
-
-/** Errors that say that the control topics have moved on since the batch was made. */
-const CHANGED_MEANWHILE = new Set(['collection-missing', 'vector-name-unknown'])

@@ -1,8 +1,20 @@
 /** What every store of vectors must be sure of before it writes or searches, whatever stands behind it. */
 
-import { BugError, ConfigError, RequestError } from '../errors.ts'
+import { BugError, ConfigError, RecordError, RequestError } from '../errors.ts'
 import type { VectorName } from '../instructions/instruction.ts'
-import { type CollectionName, K_MAX, type Point, type PointId, type SearchQuery } from './vector-store.ts'
+import {
+  type CollectionName,
+  type CollectionSpec,
+  DEPTH_MAX,
+  K_MAX,
+  type Point,
+  type PointId,
+  type RefusedPoint,
+  type SearchQuery,
+} from './vector-store.ts'
+
+/** Bytes of one payload as JSON: ids have limits of their own, so only a feature that is no segment gets near. Guess. */
+export const PAYLOAD_BYTES_MAX = 16_384
 
 /** What is known of a collection when a request comes. */
 export interface CollectionShape {
@@ -12,19 +24,38 @@ export interface CollectionShape {
 }
 
 /**
- * Checks a whole request before anything of it is written, and keeps the last of each id.
+ * Checks a whole request before anything of it is written, keeps the last of each id, and sets aside what is too large.
  *
  * @throws {ConfigError} `vector-name-unknown`, `vector-dimension`
  * @throws {BugError} `vector-not-finite`
  */
-export function checkedPoints(shape: CollectionShape, points: readonly Point[]): Point[] {
+export function checkedPoints(
+  shape: CollectionShape,
+  points: readonly Point[],
+): { points: Point[]; refused: RefusedPoint[] } {
   const byId = new Map<PointId, Point>()
   for (const point of points) {
     if (point.kind === 'vectors')
       for (const [name, vector] of point.vectors) checkVector(shape, point.id, name, vector)
     byId.set(point.id, point)
   }
-  return [...byId.values()]
+  const refused: RefusedPoint[] = []
+  for (const point of byId.values()) {
+    const sizeBytes = payloadBytes(point)
+    if (sizeBytes <= PAYLOAD_BYTES_MAX) continue
+    byId.delete(point.id)
+    const error = new RecordError(
+      'point-too-large',
+      `expected a payload of at most ${PAYLOAD_BYTES_MAX} bytes, got ${sizeBytes}: shorten the user's segment`,
+    )
+    refused.push({ id: point.id, error })
+  }
+  return { points: [...byId.values()], refused }
+}
+
+function payloadBytes(point: Point): number {
+  const text = point.kind === 'stub' ? `${point.tenantId}${point.userId}` : JSON.stringify(point.payload)
+  return Buffer.byteLength(text)
 }
 
 function checkVector(shape: CollectionShape, id: PointId, name: VectorName, vector: Float32Array): void {
@@ -48,11 +79,16 @@ function checkVector(shape: CollectionShape, id: PointId, name: VectorName, vect
 }
 
 /**
- * @throws {RequestError} `search-k`, `search-vector`, `search-vector-name`
+ * @throws {RequestError} `search-k`, `search-depth`, `search-vector`, `search-vector-name`
  */
-export function checkQuery(shape: CollectionShape, { k, vector, vectorName }: SearchQuery): void {
+export function checkQuery(shape: CollectionShape, { k, offset = 0, vector, vectorName }: SearchQuery): void {
   if (!Number.isInteger(k) || k < 1 || k > K_MAX)
     throw new RequestError('search-k', `expected k from 1 to ${K_MAX}, got ${k}: ask for fewer neighbours`)
+  if (!Number.isInteger(offset) || offset < 0 || offset + k > DEPTH_MAX)
+    throw new RequestError(
+      'search-depth',
+      `expected offset + k of at most ${DEPTH_MAX}, got ${offset} + ${k}: filter, or raise the score threshold`,
+    )
   if (vector.length !== shape.dimensions)
     throw new RequestError(
       'search-vector',
@@ -71,4 +107,16 @@ export function checkQuery(shape: CollectionShape, { k, vector, vectorName }: Se
       `expected a vector name of collection ${shape.name}, got ${vectorName}: look at its instructions`,
       { status: 404 },
     )
+}
+
+/** @throws {ConfigError} `collection-mismatch`: vectors of two kinds must not mix */
+export function checkSameCollection(existing: CollectionSpec, spec: CollectionSpec): void {
+  const fields = Object.keys(spec) as (keyof CollectionSpec)[]
+  const different = fields.filter((field) => existing[field] !== spec[field])
+  if (different.length === 0) return
+  const say = (one: CollectionSpec) => different.map((field) => `${field} ${one[field]}`).join(', ')
+  throw new ConfigError(
+    'collection-mismatch',
+    `expected collection ${spec.name} with ${say(spec)}, got ${say(existing)}: set these back (windows.horizonDays, model.provider, model.precision, model.bundle), or start anew: another data directory, or another vectors.qdrant.prefix`,
+  )
 }

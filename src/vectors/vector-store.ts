@@ -1,5 +1,6 @@
 /** What is stored and how it is found: one collection per group and model, one whole point per user (design 7). */
 
+import type { RecordError } from '../errors.ts'
 import type { TenantId, UserId } from '../events/ids.ts'
 import type { GroupName, InstructionId, VectorName } from '../instructions/instruction.ts'
 import type { ModelId, Precision, Provider } from '../model/embedding-model.ts'
@@ -59,8 +60,10 @@ export interface CollectionInfo extends CollectionSpec {
 export interface SearchFilter {
   tenantId?: TenantId
   segment?: string
-  /** Only users with an event at or after this time, milliseconds. */
+  /** Only users whose last event is at or after this time, milliseconds. */
   lastEventSinceMs?: number
+  /** Only users whose last event is before this time, milliseconds. */
+  lastEventBeforeMs?: number
 }
 
 export interface SearchQuery {
@@ -69,6 +72,10 @@ export interface SearchQuery {
   vector: Float32Array
   /** 1 to `K_MAX`. */
   k: number
+  /** Hits that a page leaves out at the front; `offset + k` is at most `DEPTH_MAX`. Default 0. */
+  offset?: number
+  /** Compares every vector, whatever index there is: to measure recall. A store without an index always does. */
+  exact?: boolean
   filter?: SearchFilter
   /** Left out of the answer, e.g. the user who asks. */
   exclude?: readonly PointId[]
@@ -90,8 +97,27 @@ export interface StoredPoint {
 }
 
 export const K_MAX = 1_000
+/** Hits that pages reach: a store sorts all of them again for each page. */
+export const DEPTH_MAX = 10_000
 
-/** The store of vectors; drivers/sqlite now, drivers/qdrant as well. One contract suite holds every implementation. */
+/** A point that the store will never take, however often it is sent. */
+export interface RefusedPoint {
+  id: PointId
+  /** Whoever wrote the user's records must act. */
+  error: RecordError
+}
+
+/** What a collection has otherwise than the settings want it. */
+export interface Difference {
+  /** E.g. `index on segment`, `hnsw.m`. */
+  what: string
+  wanted: string
+  found: string
+  /** False: only a collection made anew has it. */
+  mendable: boolean
+}
+
+/** The store of vectors: drivers/sqlite or drivers/qdrant. One contract suite holds every implementation. */
 export interface VectorStore {
   collections(): Promise<CollectionInfo[]>
   /** Creates it, or checks that it is the same. @throws {ConfigError} `collection-mismatch` when it differs */
@@ -105,20 +131,34 @@ export interface VectorStore {
 
   /**
    * Writes whole points under one version, fenced (V1); of one id listed twice the last counts.
-   * Resolves when every point is durable and searchable, or was refused by the fence.
+   * Resolves when every point is durable and searchable, was refused by the fence, or is among the answer.
    *
+   * @returns the points that the store will never take; none of them was written
    * @throws {UnavailableError} when the outcome is unknown
    * @throws {ConfigError} `collection-missing`, `vector-name-unknown`, `vector-dimension`
    * @throws {BugError} `vector-not-finite`, before anything is written
    */
-  upsert(name: CollectionName, version: WriteVersion, points: readonly Point[]): Promise<void>
-  /** Reads points back; absent ids are absent from the map. */
-  get(name: CollectionName, ids: readonly PointId[]): Promise<Map<PointId, StoredPoint>>
+  upsert(name: CollectionName, version: WriteVersion, points: readonly Point[]): Promise<RefusedPoint[]>
+  /**
+   * Reads points back; absent ids are absent from the map.
+   *
+   * @param vectorNames only these of each point's vectors; left out: all
+   */
+  get(
+    name: CollectionName,
+    ids: readonly PointId[],
+    vectorNames?: readonly VectorName[],
+  ): Promise<Map<PointId, StoredPoint>>
   /** Purges stubs written before the given time by one delete with a filter (V3). @returns how many */
   purgeStubs(name: CollectionName, writtenBeforeMs: number): Promise<number>
 
   /** @returns hits by falling score; stubs and points without the name are never among them */
   search(name: CollectionName, query: SearchQuery): Promise<Hit[]>
+
+  /** What `mend` would change, and what it could not. @throws {ConfigError} `collection-missing` */
+  differences(name: CollectionName): Promise<Difference[]>
+  /** Gives a collection the settings and indexes that it lacks, as far as that needs no new one. */
+  mend(name: CollectionName): Promise<void>
 
   alias(alias: AliasName): Promise<CollectionName | null>
   /** Atomic for readers (V5). @throws {ConfigError} `collection-missing` */

@@ -1,7 +1,7 @@
 /** Which collections there are, what vectors they hold, and which of them an alias names. */
 
-import { ConfigError } from '../../errors.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
+import { checkSameCollection } from '../../vectors/checks.ts'
 import type { AliasName, CollectionInfo, CollectionName, CollectionSpec } from '../../vectors/vector-store.ts'
 import { pointsTable } from './point-rows.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
@@ -55,7 +55,7 @@ export class Collections {
   ensure(spec: CollectionSpec): void {
     const existing = this.find(spec.name)
     if (existing !== undefined) {
-      checkSame(existing.spec, spec)
+      checkSameCollection(existing.spec, spec)
       return
     }
     this.change(() => {
@@ -154,15 +154,4 @@ export class Collections {
       }),
     )
   }
-}
-
-function checkSame(existing: CollectionSpec, spec: CollectionSpec): void {
-  const fields = Object.keys(spec) as (keyof CollectionSpec)[]
-  const different = fields.filter((field) => existing[field] !== spec[field])
-  if (different.length === 0) return
-  const say = (one: CollectionSpec) => different.map((field) => `${field} ${one[field]}`).join(', ')
-  throw new ConfigError(
-    'collection-mismatch',
-    `expected collection ${spec.name} with ${say(spec)}, got ${say(existing)}: set these back (windows.horizonDays, model.provider, model.precision, model.bundle), or use a new data directory`,
-  )
 }

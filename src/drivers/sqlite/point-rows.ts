@@ -75,8 +75,15 @@ export function toRow(point: Point, numbers: ReadonlyMap<VectorName, number>): N
   ]
 }
 
-/** @param names of the collection, by number; a vector whose name was dropped is not read */
-export function fromRow(row: PointRow, names: ReadonlyMap<number, VectorName>): StoredPoint {
+/**
+ * @param names of the collection, by number; a vector whose name was dropped is not read
+ * @param wanted only these vectors; undefined: all
+ */
+export function fromRow(
+  row: PointRow,
+  names: ReadonlyMap<number, VectorName>,
+  wanted: ReadonlySet<VectorName> | undefined,
+): StoredPoint {
   const [idBytes, epoch, write, writtenAtMs, tenant, user, payload, layout, blob] = row
   const id = pointIdOf(idBytes)
   const version = { epoch, write }
@@ -88,7 +95,8 @@ export function fromRow(row: PointRow, names: ReadonlyMap<number, VectorName>): 
   const numbers = JSON.parse(layout) as number[]
   for (const [place, number] of numbers.entries()) {
     const name = names.get(number)
-    if (name !== undefined) vectors.set(name, vectorAt(blob, place, numbers.length))
+    if (name !== undefined && wanted?.has(name) !== false)
+      vectors.set(name, vectorAt(blob, place, numbers.length))
   }
   const point = { kind: 'vectors', id, payload: JSON.parse(payload) as PointPayload, vectors } as const
   return { version, writtenAtMs, point }

@@ -9,10 +9,12 @@ import type {
   CollectionInfo,
   CollectionName,
   CollectionSpec,
+  Difference,
   Hit,
   Point,
   PointId,
   PointPayload,
+  RefusedPoint,
   SearchQuery,
   StoredPoint,
   VectorStore,
@@ -89,9 +91,13 @@ export class SqliteVectorStore implements VectorStore {
     this.catalogue.setReaderNames(this.existing(name), readerNames)
   }
 
-  async upsert(name: CollectionName, version: WriteVersion, points: readonly Point[]): Promise<void> {
+  async upsert(
+    name: CollectionName,
+    version: WriteVersion,
+    points: readonly Point[],
+  ): Promise<RefusedPoint[]> {
     const collection = this.existing(name)
-    const checked = checkedPoints(this.shapeOf(collection), points)
+    const { points: checked, refused } = checkedPoints(this.shapeOf(collection), points)
     const writtenAtMs = this.clock.nowMs()
     const written = this.database.write(() => {
       const upsert = this.database.prepare(upsertSql(collection.number))
@@ -102,14 +108,20 @@ export class SqliteVectorStore implements VectorStore {
       })
     })
     const slabs = this.slabs.get(collection.number)
-    if (slabs === undefined) return
+    if (slabs === undefined) return refused
     for (const point of written) {
       if (point.kind === 'stub') slabs.remove(point.id)
       else slabs.set(point.id, point.payload, point.vectors)
     }
+    return refused
   }
 
-  async get(name: CollectionName, ids: readonly PointId[]): Promise<Map<PointId, StoredPoint>> {
+  async get(
+    name: CollectionName,
+    ids: readonly PointId[],
+    vectorNames?: readonly VectorName[],
+  ): Promise<Map<PointId, StoredPoint>> {
+    const wanted = vectorNames === undefined ? undefined : new Set(vectorNames)
     const collection = this.fresh(() => this.existing(name))
     const found = new Map<PointId, StoredPoint>()
     const sql = `SELECT ${POINT_COLUMNS} FROM points_${collection.number} WHERE id = ?`
@@ -117,7 +129,7 @@ export class SqliteVectorStore implements VectorStore {
       const select = this.database.prepare(sql)
       for (const id of ids) {
         const row = select.get(idBytes(id)) as unknown as PointRow | undefined
-        if (row !== undefined) found.set(id, fromRow(row, collection.names))
+        if (row !== undefined) found.set(id, fromRow(row, collection.names, wanted))
       }
     })
     return found
@@ -141,6 +153,16 @@ export class SqliteVectorStore implements VectorStore {
       if (loaded.has(query.vectorName) && this.catalogue.find(name)?.number === collection.number)
         return this.found(collection, loaded, query)
     }
+  }
+
+  /** A table has no settings of its own; its index comes with it. */
+  async differences(name: CollectionName): Promise<Difference[]> {
+    this.existing(name)
+    return []
+  }
+
+  async mend(name: CollectionName): Promise<void> {
+    this.existing(name)
   }
 
   async alias(alias: AliasName): Promise<CollectionName | null> {

@@ -113,7 +113,7 @@ export class VectorSlabs {
   /**
    * Compares the query with every vector of its name.
    *
-   * @returns at most k hits by falling cosine, ties by point id
+   * @returns the best `offset + k` but the first `offset`, by falling cosine, ties by point id
    */
   search(query: SearchQuery): SlabHit[] {
     const slab = this.slabs.get(query.vectorName)!
@@ -123,22 +123,25 @@ export class VectorSlabs {
     normalise(query.vector, direction, 0)
     const excluded = new Set((query.exclude ?? []).map((id) => this.slots.get(id)))
     const threshold = query.scoreThreshold ?? Number.NEGATIVE_INFINITY
-    const best = new BestHits(query.k)
+    const offset = query.offset ?? 0
+    const best = new BestHits(offset + query.k)
     for (let slot = 0; slot < this.ids.length; slot++) {
       if (present[slot] !== 1 || excluded.has(slot)) continue
       if (query.filter !== undefined && !this.matches(slot, query.filter)) continue
       const score = dot(direction, data, slot * dimensions)
       if (score >= threshold) best.offer(this.ids[slot]!, score)
     }
-    return best.sorted()
+    return best.sorted().slice(offset)
   }
 
   private matches(slot: number, filter: SearchFilter): boolean {
     const { tenantId, segment, lastEventAtMs } = this.payloads[slot]!
     if (filter.tenantId !== undefined && filter.tenantId !== tenantId) return false
     if (filter.segment !== undefined && filter.segment !== segment) return false
-    if (filter.lastEventSinceMs === undefined) return true
-    return lastEventAtMs !== null && lastEventAtMs >= filter.lastEventSinceMs
+    const { lastEventSinceMs, lastEventBeforeMs } = filter
+    if (lastEventSinceMs === undefined && lastEventBeforeMs === undefined) return true
+    if (lastEventAtMs === null || lastEventAtMs < (lastEventSinceMs ?? Number.NEGATIVE_INFINITY)) return false
+    return lastEventAtMs < (lastEventBeforeMs ?? Number.POSITIVE_INFINITY)
   }
 
   private slotOf(id: PointId, { tenantId, segment, lastEventAtMs }: FilterFields): number {

@@ -3,6 +3,7 @@
 import type { Mutant } from './pipeline-modules.ts'
 
 const REFRESHER = 'pipeline/refresher.ts'
+const SENDER = 'pipeline/sender.ts'
 const OWNERSHIP = 'pipeline/ownership.ts'
 const CONSUMER = 'pipeline/consumer.ts'
 
@@ -98,19 +99,25 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'E4-bytes',
     file: REFRESHER,
-    find: '      try {\n        await vectors.upsert(',
-    replace: `      if (attempt > 1) {
-        for (const request of batch.requests) {
-          const { entry } = request
-          const state = entry.partition.stateOf(entry)
-          request.snapshot = this.parts.snapshots.of(entry, state, batch.target, ownership.day)
-          const { window } = request.snapshot
-          request.input = window === null ? null : this.parts.render(batch.target, window)
-        }
-        points = await this.embed(batch)
+    find: '    const { outcome, refused } = await this.sender.send({ ...batch, points, isOwned })\n',
+    replace: `    const { settings, ownership } = this.parts
+    const once = new Sender({ ...this.parts, settings: { ...settings, sendAttemptsMax: 1 } })
+    let sent = await once.send({ ...batch, points, isOwned })
+    for (let attempt = 2; sent.outcome === 'unknown' && attempt <= settings.sendAttemptsMax; attempt++) {
+      await clock.sleep(1)
+      if (!ownership.maySend(clock.nowMs()) || !isOwned()) break
+      for (const request of batch.requests) {
+        const { entry } = request
+        const state = entry.partition.stateOf(entry)
+        request.snapshot = this.parts.snapshots.of(entry, state, batch.target, ownership.day)
+        const { window } = request.snapshot
+        request.input = window === null ? null : this.parts.render(batch.target, window)
       }
-      try {
-        await vectors.upsert(`,
+      points = await this.embed(batch)
+      sent = await once.send({ ...batch, points, isOwned })
+    }
+    const { outcome, refused } = sent
+`,
   },
   {
     rule: 'E5-skip',
@@ -132,17 +139,15 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'V1-epoch',
-    file: REFRESHER,
-    find: 'await vectors.upsert(batch.target.collection, batch.version, points)',
-    replace:
-      'await vectors.upsert(batch.target.collection, { epoch: 1, write: batch.version.write }, points)',
+    file: SENDER,
+    find: 'await vectors.upsert(target.collection, version, points)',
+    replace: 'await vectors.upsert(target.collection, { epoch: 1, write: version.write }, points)',
   },
   {
     rule: 'V1-write',
-    file: REFRESHER,
-    find: 'await vectors.upsert(batch.target.collection, batch.version, points)',
-    replace:
-      'await vectors.upsert(batch.target.collection, { epoch: batch.version.epoch, write: 0 }, points)',
+    file: SENDER,
+    find: 'await vectors.upsert(target.collection, version, points)',
+    replace: 'await vectors.upsert(target.collection, { epoch: version.epoch, write: 0 }, points)',
   },
   {
     rule: 'V2-forgotten',
@@ -250,7 +255,7 @@ export const TRANSIENT: Record<
   },
   readBack: {
     rule: 'V4',
-    file: REFRESHER,
+    file: SENDER,
     find: '      ownership.fenced(stored.version.epoch)\n',
     replace: '',
   },

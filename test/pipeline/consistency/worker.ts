@@ -253,9 +253,12 @@ export class Worker {
       readerNames: unused,
       setReaderNames: unused,
       purgeStubs: unused,
+      differences: unused,
+      mend: unused,
       search: unused,
       close: unused,
-      upsert: (name, version, points) => this.request(() => upsert(world, name, version, points)),
+      upsert: (name, version, points) =>
+        this.request(() => upsert(world, name, version, points)).then(() => []),
       get: async (name, ids) => {
         const found = ids.flatMap((id) => {
           const stored = read(name)?.get(id)

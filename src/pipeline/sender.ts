@@ -1,0 +1,104 @@
+/** Brings one write to its acknowledgement: the same bytes under the same version, until the answer is known. */
+
+import { ConfigError, UnavailableError } from '../errors.ts'
+import type { Point, RefusedPoint, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
+import { unavailable } from './channels.ts'
+import type { Clock } from './clock.ts'
+import type { Control } from './control.ts'
+import type { Ownership } from './ownership.ts'
+import type { PipelineSettings } from './settings.ts'
+import type { Target, View } from './view.ts'
+
+/** What is written under one version (V1). */
+export interface Write {
+  target: Target
+  version: WriteVersion
+  points: readonly Point[]
+  /** Whether any of the points is of a partition that is still held. */
+  isOwned: () => boolean
+}
+
+export interface Sent {
+  /** `unknown`: it may have landed, may still, or never will. */
+  outcome: 'acknowledged' | 'unknown'
+  /** Points that the store will never take. */
+  refused: readonly RefusedPoint[]
+}
+
+interface SenderParts {
+  clock: Clock
+  settings: PipelineSettings
+  ownership: Ownership
+  control: Control
+  vectors: VectorStore
+}
+
+export class Sender {
+  private readonly parts: SenderParts
+
+  constructor(parts: SenderParts) {
+    this.parts = parts
+  }
+
+  /** Sends until it is acknowledged or patience ends (E4). @throws {ConfigError} what only the operator mends */
+  async send(write: Write): Promise<Sent> {
+    const { clock, settings, vectors, ownership, control } = this.parts
+    const { target, version, points, isOwned } = write
+    for (let attempt = 1; attempt <= settings.sendAttemptsMax; attempt++) {
+      // V3: who may no longer be the owner sends nothing, a repetition least of all.
+      if (!ownership.maySend(clock.nowMs()) || !isOwned()) break
+      try {
+        const refused = await vectors.upsert(target.collection, version, points)
+        return { outcome: (await this.readBack(write)) ? 'acknowledged' : 'unknown', refused }
+      } catch (error) {
+        if (error instanceof ConfigError && CHANGED_MEANWHILE.has(error.code)) {
+          await control.readToEnd()
+          if (isAsBefore(target, control.view)) throw vectorsLost(target, error)
+          break
+        }
+        if (!(error instanceof UnavailableError)) throw error
+        unavailable.publish({ what: 'vectors', error, attempt })
+        if (attempt < settings.sendAttemptsMax) await clock.sleep(backOffMs(error, attempt))
+      }
+    }
+    return { outcome: 'unknown', refused: [] }
+  }
+
+  /** V4: the first write of an epoch is read back; a higher version there means that somebody newer owns the partition. */
+  private async readBack({ target, version, points }: Write): Promise<boolean> {
+    const { ownership, vectors } = this.parts
+    if (ownership.readBackDone || version.epoch !== ownership.epoch) return true
+    const { id } = points[0]!
+    const stored = (await vectors.get(target.collection, [id], [])).get(id)
+    if (stored !== undefined && stored.version.epoch > version.epoch) {
+      ownership.fenced(stored.version.epoch)
+      return false
+    }
+    ownership.readBackDone = true
+    return true
+  }
+}
+
+/** Doubled with each attempt, but never so long that vectors stay away when what was down is back. */
+const BACK_OFF_MS_MAX = 10_000
+
+function backOffMs({ retryAfterMs }: UnavailableError, attempt: number): number {
+  return Math.max(retryAfterMs, Math.min(retryAfterMs * 2 ** (attempt - 1), BACK_OFF_MS_MAX))
+}
+
+/** Errors that say that the control topics have moved on since the points were made. */
+const CHANGED_MEANWHILE = new Set(['collection-missing', 'vector-name-unknown'])
+
+/** Whether the newest control records still want what the points were made for. */
+function isAsBefore({ key, texts }: Target, view: View): boolean {
+  const target = view.targets.get(key)
+  return target?.inUse === true && [...texts.texts.keys()].every((name) => target.texts.texts.has(name))
+}
+
+function vectorsLost({ collection }: Target, cause: ConfigError): ConfigError {
+  return new ConfigError(
+    'vectors-lost',
+    `expected collection ${collection} with all its vector names, as the registry has it, got ${cause.code}: if it was deleted or came back from a backup, run freshet collections rebuild`,
+    { cause },
+  )
+}
