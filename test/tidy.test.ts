@@ -32,7 +32,8 @@ const FOLDERS: Record<string, readonly string[]> = {
 const DRIVERS: Record<string, readonly string[]> = {
   'drivers/kafka': ['pipeline'],
   'drivers/onnx': ['model'],
-  'drivers/qdrant': ['vectors'],
+  // pipeline/ owns the clock.
+  'drivers/qdrant': ['pipeline', 'vectors'],
   'drivers/registry': ['events'],
   'drivers/sqlite': ['pipeline'],
   'drivers/tfjs': ['training'],
@@ -52,7 +53,10 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   },
   fastify: { home: 'src/server', why: 'HTTP with schemas for every route' },
   'fastify-type-provider-zod': { home: 'src/server', why: 'one zod schema checks and documents a route' },
+  kafkajs: { home: 'src/drivers/kafka', why: "Kafka's protocol, in JavaScript alone" },
+  'kafkajs-snappy': { home: 'src/drivers/kafka', why: 'snappy as Kafka frames it' },
   'lru-cache': { home: 'src/model', why: 'a cache bounded by bytes' },
+  'lz4-napi': { home: 'src/drivers/kafka', why: 'lz4 frames, prebuilt' },
   'node:sqlite': { home: 'src/drivers/sqlite', why: 'a durable store without a native install' },
   'onnxruntime-node': { home: 'src/drivers/onnx', why: 'runs graphs on the CPU and on GPUs' },
   pino: { home: 'src/observability', why: 'structured logs that cost little' },
