@@ -1,12 +1,8 @@
 /** What no single setting can know: pairs of settings that contradict each other. */
 
+import { type Contradiction, LOOPBACK } from './contradiction.ts'
+import { qdrantChecks } from './qdrant-checks.ts'
 import type { Settings } from './settings.ts'
-
-export interface Contradiction {
-  /** The setting to point at. */
-  path: string
-  message: string
-}
 
 /** Precisions that a provider runs, as its driver knows them; the other ones are refused, never replaced silently. */
 const PRECISIONS: Readonly<Record<Settings['model']['provider'], readonly string[]>> = {
@@ -14,8 +10,6 @@ const PRECISIONS: Readonly<Record<Settings['model']['provider'], readonly string
   webgpu: ['fp32'],
   cuda: ['fp32', 'fp16'],
 }
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/
 
 export function crossChecks(settings: Settings): Contradiction[] {
   const { server, model, windows, refresh, events } = settings
@@ -56,7 +50,7 @@ export function crossChecks(settings: Settings): Contradiction[] {
       path: 'model.timezone',
       message: `timezone must be an IANA name such as UTC or Asia/Shanghai, got ${model.timezone}: correct it`,
     })
-  return [...found, ...topicChecks(events.topics)]
+  return [...found, ...topicChecks(events.topics), ...qdrantChecks(settings)]
 }
 
 interface Limit {

@@ -52,6 +52,48 @@ const DEFAULT_TOPICS: z.input<typeof topic>[] = [
   { topic: 'freshet.tombstones', holds: 'tombstone' },
 ]
 
+/** `QdrantSettings` of the driver, which this folder may not import; a test compares the two. */
+const qdrant = section({
+  url: z.string().min(1).default('http://127.0.0.1:6333'),
+  grpcUrl: z.string().min(1).nullable().default(null),
+  apiKey: z.string().min(1).nullable().default(null),
+  prefix: z
+    .string()
+    .regex(/^[a-z0-9-]{0,40}$/, 'expected at most 40 of a-z, 0-9 and -')
+    .default(''),
+  timeoutMs: z.int().min(100).default(30_000),
+  connectionsMax: z.int().min(1).max(256).default(8),
+  requestPointsMax: z.int().min(1).max(4_096).default(64),
+  requestBytesMax: sizeBytes()
+    .min(64 * 1024)
+    .default(16 * MIB),
+  writeOrdering: z.enum(['weak', 'medium', 'strong']).default('weak'),
+  readConsistency: z
+    .union([z.literal(['majority', 'quorum', 'all']), z.int().min(1).max(64)])
+    .nullable()
+    .default(null),
+  searchEf: z.int().min(4).max(10_000).nullable().default(null),
+  collection: section({
+    shards: z.int().min(1).max(1_024).default(1),
+    replicas: z.int().min(1).max(64).default(1),
+    writeConsistency: z.int().min(1).max(64).default(1),
+    datatype: z.enum(['float32', 'float16']).default('float32'),
+    onDisk: z.boolean().default(false),
+    payloadOnDisk: z.boolean().default(true),
+    hnsw: section({
+      m: z.int().min(0).max(128).default(16),
+      efConstruct: z.int().min(4).max(2_048).default(100),
+      onDisk: z.boolean().default(false),
+    }),
+    quantization: z.enum(['none', 'int8', 'turbo4']).default('none'),
+    indexingThresholdKb: z.int().min(0).default(10_000),
+    deletedThreshold: z.number().min(0.01).max(1).default(0.2),
+    segmentKbMax: count().nullable().default(null),
+    segments: z.int().min(1).max(1_024).nullable().default(null),
+    strictMode: z.boolean().default(false),
+  }),
+})
+
 export const settingsSchema = z.strictObject({
   dataDir: z.string().min(1).default('.freshet'),
   server: section({
@@ -113,7 +155,8 @@ export const settingsSchema = z.strictObject({
     }),
   }),
   vectors: section({
-    driver: z.enum(['sqlite']).default('sqlite'),
+    driver: z.enum(['sqlite', 'qdrant']).default('sqlite'),
+    qdrant,
   }),
   instructions: section({
     directory: z.string().min(1).nullable().default(null),
@@ -125,7 +168,7 @@ export const settingsSchema = z.strictObject({
 export type Settings = z.output<typeof settingsSchema>
 
 /** Settings whose value is a secret: masked when printed, and readable from a file named by `<ENV NAME>_FILE`. */
-export const SECRET_PATHS: ReadonlySet<string> = new Set(['server.adminSecret'])
+export const SECRET_PATHS: ReadonlySet<string> = new Set(['server.adminSecret', 'vectors.qdrant.apiKey'])
 
 export interface Leaf {
   /** Dotted, as in the file: `refresh.quietMs`. */

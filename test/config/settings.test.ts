@@ -1,10 +1,12 @@
 /** The reference file is the schema, and the schema is the reference file. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { isMap, isScalar, parseDocument } from 'yaml'
 import { environmentName } from '../../src/config/environment.ts'
+import { lintSettings } from '../../src/config/load-settings.ts'
 import { DEFAULT_SETTINGS_FILE, settingsJsonSchema } from '../../src/config/print-settings.ts'
 import { LEAVES, type Settings, settingsSchema } from '../../src/config/settings.ts'
 import type { TopicSettings } from '../../src/events/topic.ts'
@@ -59,4 +61,13 @@ test('the topics of the settings are what the decoder takes', () => {
   const topics: Settings['events']['topics'] = settingsSchema.parse({}).events.topics
   const forDecoder: readonly TopicSettings[] = topics
   assert.equal(forDecoder.length, 8)
+})
+
+test('every file of configs/ can be used as it is', () => {
+  const files = globSync('configs/*.yaml', { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
+  assert.ok(files.length >= 2)
+  for (const name of files) {
+    const file = fileURLToPath(new URL(`../../${name}`, import.meta.url))
+    assert.deepEqual(lintSettings({ file, env: {} }), [], name)
+  }
 })
