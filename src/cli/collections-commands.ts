@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { dropUnknown, requestRebuild } from './rebuild.ts'
+import { addRecallCommand } from './recall-command.ts'
 import { settle } from './service-access.ts'
 import type { Standalone } from './standalone.ts'
 import { openAsStored } from './stored-day.ts'
@@ -33,6 +34,7 @@ Examples:
   freshet collections rebuild`,
     )
     .action((_options: unknown, command: Command) => rebuild(command.optsWithGlobals()))
+  addRecallCommand(collections)
 }
 
 async function withStandalone<T>(

@@ -1,54 +1,47 @@
 /** Who is near whom: an instruction's readers' vector in the collection that the alias names, and nothing else. */
 
-import { RequestError } from '../errors.ts'
+import { FreshetError, RequestError, UnavailableError } from '../errors.ts'
 import { TEXT_MODALITIES } from '../events/behavior-event.ts'
 import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
+import type { ModelId } from '../model/embedding-model.ts'
 import type { Target } from '../pipeline/view.ts'
+import { type PageCursor, pageSize, readCursor, writeCursor } from '../server/pages.ts'
 import type { EmbedAnswer, NearestAnswer, NearestRequest, Neighbour, UserRef } from '../server/service.ts'
 import { aliasName, pointId } from '../vectors/names.ts'
-import type { PointId, SearchQuery } from '../vectors/vector-store.ts'
+import type { Hit, PointId, SearchQuery, VectorStore } from '../vectors/vector-store.ts'
 import type { UserState } from '../window/user-state.ts'
 import type { StandaloneParts } from './standalone.ts'
 import type { UserLookup } from './user-lookup.ts'
 
-interface Space {
-  /** Its collection is the one that the alias named when the request came. */
+/** What a search needs of a freshet; the store may be any. */
+export type SearchParts = Pick<StandaloneParts, 'updater' | 'opened'> & { vectors: VectorStore }
+
+/** One instruction's vectors in one collection, which is searched under its own name: no alias moves below an answer. */
+export interface Space {
   target: Target
   vectorName: VectorName
 }
 
 export class LocalSearch {
-  private readonly parts: StandaloneParts
+  private readonly parts: SearchParts
   private readonly lookup: UserLookup
 
-  constructor(parts: StandaloneParts, lookup: UserLookup) {
+  constructor(parts: SearchParts, lookup: UserLookup) {
     this.parts = parts
     this.lookup = lookup
   }
 
+  /** @throws {RequestError} `page-of-other-model`, when the page before was answered from vectors that are gone */
   async nearest(request: NearestRequest): Promise<NearestAnswer> {
-    const space = await this.space(request.instruction)
-    const { vector, exclude, stale } = await this.query(request, space)
-    const query: SearchQuery = { vectorName: space.vectorName, vector, k: request.k, exclude }
-    if (request.filter !== undefined) query.filter = request.filter
-    if (request.scoreThreshold !== undefined) query.scoreThreshold = request.scoreThreshold
-    // The concrete collection: an alias that moves meanwhile must not mix two models in one answer.
-    const hits = await this.parts.vectors.search(space.target.collection, query)
-    const { paused } = space.target.texts.group
-    return {
-      ...this.lookup.head(stale || paused || !this.parts.updater.sweep.idle),
-      model: space.target.model,
-      instruction: request.instruction,
-      vectorName: space.vectorName,
-      neighbours: hits.map(
-        ({ score, payload }): Neighbour => ({
-          tenant: payload.tenantId,
-          user: payload.userId,
-          score,
-          segment: payload.segment,
-          lastEventAtMs: payload.lastEventAtMs,
-        }),
-      ),
+    if (request.after === undefined) return this.page(request, await this.space(request.instruction), 0)
+    const cursor = readCursor(request.after, request)
+    const space = this.pinned(request.instruction, cursor)
+    try {
+      return await this.page(request, space, cursor.offset)
+    } catch (error) {
+      // Dropped since the registry was looked at, or by somebody else.
+      if (isGone(error)) throw pageGone(cursor, error)
+      throw error
     }
   }
 
@@ -57,58 +50,143 @@ export class LocalSearch {
     return { ...this.lookup.head(false), vectors: vectors.map((vector) => [...vector]) }
   }
 
-  /** @throws {RequestError} `instruction-unknown`, `instruction-not-read` */
-  private async space(id: InstructionId): Promise<Space> {
+  /**
+   * Where readers of an instruction search now.
+   *
+   * @throws {RequestError} `instruction-unknown`, `instruction-not-read`
+   * @throws {UnavailableError} `instruction-not-ready`
+   */
+  async space(id: InstructionId): Promise<Space> {
     const { updater, vectors } = this.parts
     const { view } = updater.control
-    const { group } = knownInstruction(view.instructions.instructions, id)
+    const { group } = this.served(id)
     const collection = await vectors.alias(aliasName(group))
     const target = [...view.targets.values()].find((one) => one.collection === collection)
     const readers = target === undefined ? undefined : await vectors.readerNames(target.collection)
     const vectorName = readers?.get(id)
     if (target === undefined || vectorName === undefined)
-      throw new RequestError(
-        'instruction-not-read',
-        `expected an instruction that readers see, got ${id} of group ${group}: shadow and retired instructions are not served, and a new one is within a second`,
-        { status: 404 },
+      throw new UnavailableError(
+        'instruction-not-ready',
+        `expected vectors that readers of ${id} are given, got none yet: a new instruction has them within a second; ask again`,
       )
     return { target, vectorName }
   }
 
+  private async page(request: NearestRequest, space: Space, offset: number): Promise<NearestAnswer> {
+    const { shown, asked } = pageSize(request.k, offset)
+    const { vector, exclude, stale } = await this.query(request, space)
+    const { target, vectorName } = space
+    const { filter, scoreThreshold, exact } = request
+    const query: SearchQuery = { vectorName, vector, k: asked, offset, exclude }
+    if (filter !== undefined) query.filter = filter
+    if (scoreThreshold !== undefined) query.scoreThreshold = scoreThreshold
+    if (exact !== undefined) query.exact = exact
+    const hits = await this.parts.vectors.search(target.collection, query)
+    const hasMore = hits.length > shown || (asked === shown && hits.length === shown)
+    const after = { model: target.model, vectorName, offset: offset + shown }
+    const isBehind = target.texts.group.paused || !target.inUse || !this.parts.updater.sweep.idle
+    return {
+      ...this.lookup.head(stale || isBehind),
+      model: target.model,
+      instruction: request.instruction,
+      vectorName,
+      neighbours: hits.slice(0, shown).map(neighbourOf),
+      next: hasMore ? writeCursor(after, request) : null,
+    }
+  }
+
+  /**
+   * Where the pages before were searched, however the alias has moved since.
+   *
+   * @throws {RequestError} `page-of-other-model`, as well as what `space` throws
+   */
+  private pinned(id: InstructionId, cursor: PageCursor): Space {
+    const { view } = this.parts.updater.control
+    const { group } = this.served(id)
+    const target = [...view.targets.values()].find((one) => one.group === group && one.model === cursor.model)
+    // The text of a page from before a change is one of the group's for as long as its vectors are kept.
+    if (target === undefined || !target.texts.texts.has(cursor.vectorName)) throw pageGone(cursor)
+    return { target, vectorName: cursor.vectorName }
+  }
+
+  /** @throws {RequestError} `instruction-unknown`, `instruction-not-read` */
+  private served(id: InstructionId): Instruction {
+    const instruction = knownInstruction(this.parts.updater.control.view.instructions.instructions, id)
+    if (instruction.status === 'active') return instruction
+    throw new RequestError(
+      'instruction-not-read',
+      `expected an instruction that readers see, got ${id}, which is ${instruction.status}: name another, or register it anew (freshet instructions add)`,
+      { status: 404 },
+    )
+  }
+
   private async query(
-    { from }: NearestRequest,
+    { from, after }: NearestRequest,
     space: Space,
   ): Promise<{ vector: Float32Array; exclude: PointId[]; stale: boolean }> {
+    const { model } = space.target
     if ('users' in from) return this.ofUsers(from.users, space)
-    if ('text' in from) {
-      const [vector] = await this.parts.opened.model.embedTexts([from.text])
-      return { vector: vector!, exclude: [], stale: false }
-    }
-    if (from.model !== space.target.model)
+    if ('text' in from)
+      return { vector: await this.ofText(from.text, space, after), exclude: [], stale: false }
+    if (from.model !== model)
       throw new RequestError(
         'vector-of-other-model',
-        `expected a vector of model ${space.target.model}, which answers now, got one of ${from.model}: embed it again (POST /v1/embed)`,
+        `expected a vector of model ${model}, which answers now, got one of ${from.model}: embed it again (POST /v1/embed)`,
         { status: 409 },
       )
     return { vector: Float32Array.from(from.vector), exclude: [], stale: false }
   }
 
-  /** The mean direction of the users' vectors; the users themselves are not among the answers. */
+  /** Embedded with the very model that is searched. */
+  private async ofText(text: string, space: Space, after: string | undefined): Promise<Float32Array> {
+    const { model } = this.parts.opened
+    const { target, vectorName } = space
+    if (target.model === model.id) return (await model.embedTexts([text]))[0]!
+    if (after !== undefined) throw pageGone({ model: target.model, vectorName })
+    throw new UnavailableError(
+      'alias-of-other-model',
+      `expected readers to be given model ${model.id}, which is active, got ${target.model}: the alias is put right within a minute; ask again`,
+      { retryAfterMs: 5_000 },
+    )
+  }
+
+  /** The mean direction of the users' vectors as they are stored now; the users themselves are not among the answers. */
   private async ofUsers(refs: readonly UserRef[], { target, vectorName }: Space) {
     if (refs.length === 0)
       throw new RequestError('nearest-from', 'expected at least one user to start from, got none: name one')
     const known = refs.map((ref) => this.lookup.known(ref))
     const exclude = known.map(({ key }) => pointId(key))
-    const stored = await this.parts.vectors.get(target.collection, exclude)
-    const vector = new Float32Array(this.parts.opened.model.dimensions)
+    const stored = await this.parts.vectors.get(target.collection, exclude, [vectorName])
+    let vector: Float32Array | undefined
     for (const [i, id] of exclude.entries()) {
       const point = stored.get(id)?.point
       const own = point?.kind === 'vectors' ? point.vectors.get(vectorName) : undefined
       if (own === undefined) throw notEmbedded(refs[i]!, known[i]!.state)
+      vector ??= new Float32Array(own.length)
       for (let at = 0; at < vector.length; at++) vector[at]! += own[at]!
     }
-    return { vector, exclude, stale: known.some((one) => this.lookup.isStale(one, target)) }
+    return { vector: vector!, exclude, stale: known.some((one) => this.lookup.isStale(one, target)) }
   }
+}
+
+function neighbourOf({ score, payload }: Hit): Neighbour {
+  const { tenantId: tenant, userId: user, segment, lastEventAtMs } = payload
+  return { tenant, user, score, segment, lastEventAtMs }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof FreshetError && ['collection-missing', 'search-vector-name'].includes(error.code)
+}
+
+function pageGone(
+  { model, vectorName }: { model: ModelId; vectorName: VectorName },
+  cause?: unknown,
+): RequestError {
+  return new RequestError(
+    'page-of-other-model',
+    `expected the vectors that the page before was answered from, ${vectorName} of model ${model}, got none: they were replaced meanwhile; ask for the first page again, without after`,
+    { status: 410, cause },
+  )
 }
 
 /** @throws {RequestError} `instruction-unknown` */

@@ -11,6 +11,7 @@ import type {
   NearestRequest,
   NewInstruction,
   RawRecord,
+  RecallRequest,
   StatusAnswer,
   UserRef,
 } from '../server/service.ts'
@@ -18,6 +19,7 @@ import { dayString } from '../window/day.ts'
 import { checkAtTheDoor } from './at-the-door.ts'
 import { LocalInstructions } from './local-instructions.ts'
 import { LocalLetters } from './local-letters.ts'
+import { LocalRecall } from './local-recall.ts'
 import { LocalSearch } from './local-search.ts'
 import { LocalUsers } from './local-users.ts'
 import { LocalVerify } from './local-verify.ts'
@@ -37,6 +39,7 @@ export class LocalService implements FreshetService {
   private readonly health: Health
   private readonly lookup: UserLookup
   private readonly search: LocalSearch
+  private readonly recalls: LocalRecall
   private readonly registry: LocalInstructions
   private readonly users: LocalUsers
   private readonly checks: LocalVerify
@@ -52,6 +55,7 @@ export class LocalService implements FreshetService {
     this.health = health
     this.lookup = new UserLookup(parts)
     this.search = new LocalSearch(parts, this.lookup)
+    this.recalls = new LocalRecall(parts, this.lookup, this.search)
     this.registry = new LocalInstructions(parts)
     this.users = new LocalUsers(parts, this.lookup)
     this.checks = new LocalVerify(parts, this.lookup)
@@ -91,6 +95,10 @@ export class LocalService implements FreshetService {
 
   nearest(request: NearestRequest) {
     return this.search.nearest(request)
+  }
+
+  recall(request: RecallRequest) {
+    return this.recalls.measure(request)
   }
 
   embedTexts(texts: readonly string[]) {

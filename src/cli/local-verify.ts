@@ -40,7 +40,7 @@ export class LocalVerify {
     users?: UserRef[]
     sample?: number
   }): Promise<VerifyResult> {
-    const chosen = users?.map((ref) => this.lookup.known(ref)) ?? this.sample(sample)
+    const chosen = users?.map((ref) => this.lookup.known(ref)) ?? this.lookup.sample(sample)
     const folded = await this.fold(new Set(chosen.map(({ key }) => key)))
     const wrong: Wrong[] = []
     let checked = 0
@@ -58,24 +58,6 @@ export class LocalVerify {
       if (isChecked) checked++
     }
     return { checked, wrong }
-  }
-
-  /** Spread over all users in the store's order. */
-  private sample(size: number): KnownUser[] {
-    const { partition } = this.lookup
-    const keys: UserKey[] = []
-    for (;;) {
-      const page = partition.storedUsers(keys.at(-1) ?? null, 1_000)
-      keys.push(...page)
-      if (page.length < 1_000) break
-    }
-    const step = Math.max(1, keys.length / size)
-    const chosen: KnownUser[] = []
-    for (let at = 0; Math.floor(at) < keys.length && chosen.length < size; at += step) {
-      const known = this.lookup.find(splitUserKey(keys[Math.floor(at)]!))
-      if (known !== undefined) chosen.push(known)
-    }
-    return chosen
   }
 
   private async fold(keys: ReadonlySet<UserKey>): Promise<Map<UserKey, UserState>> {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { type LoadedSettings, loadSettings, type SettingsInput } from '../config/load-settings.ts'
+import { timeOf } from '../server/requests.ts'
 
 export interface GlobalOptions {
   config?: string
@@ -62,6 +63,15 @@ export function positiveInteger(text: string): number {
   return value
 }
 
+/** @returns a parser of whole numbers from 1 to `most`, which throws {InvalidArgumentError} */
+export function countUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = positiveInteger(text)
+    if (value > most) throw new InvalidArgumentError(`expected at most ${most}`)
+    return value
+  }
+}
+
 /** @throws {InvalidArgumentError} */
 export function seconds(text: string): number {
   const value = Number(text)
@@ -75,6 +85,24 @@ export function day(text: string): number {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || Number.isNaN(ms))
     throw new InvalidArgumentError('expected YYYY-MM-DD')
   return ms / 86_400_000
+}
+
+/** @returns milliseconds since the Unix epoch. @throws {InvalidArgumentError} */
+export function timeMs(text: string): number {
+  const ms = timeOf(text)
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError(
+      'expected a day such as 2026-01-31, a time such as 2026-01-31T08:00:00Z, or milliseconds',
+    )
+  return ms
+}
+
+/** @throws {InvalidArgumentError} */
+export function cosine(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= -1 && value <= 1))
+    throw new InvalidArgumentError('expected a number from -1 to 1')
+  return value
 }
 
 export function repeated(text: string, before: string[]): string[] {

@@ -6,8 +6,16 @@ import { DEFAULT_TENANT, type TenantId, type UserId } from '../events/ids.ts'
 import type { InstructionId } from '../instructions/instruction.ts'
 import type { ModelId } from '../model/embedding-model.ts'
 import type { ExplainAnswer, NearestRequest, UserAnswer, UserRef } from '../server/service.ts'
+import { K_MAX } from '../vectors/vector-store.ts'
 import { EXIT, note, print, printJson, printTable } from './output.ts'
-import { type GlobalOptions, positiveInteger, settingsOf } from './program-options.ts'
+import {
+  cosine,
+  countUpTo,
+  type GlobalOptions,
+  positiveInteger,
+  settingsOf,
+  timeMs,
+} from './program-options.ts'
 import { settle, withService } from './service-access.ts'
 
 interface QueryOptions extends GlobalOptions {
@@ -22,7 +30,11 @@ interface NearestOptions extends QueryOptions {
   vector?: string
   model?: string
   segment?: string
-  scoreThreshold?: string
+  since?: number
+  before?: number
+  scoreThreshold?: number
+  exact?: boolean
+  after?: string
 }
 
 export function addQueryCommands(program: Command): void {
@@ -31,20 +43,31 @@ export function addQueryCommands(program: Command): void {
     .description('who is most like these users, this text or this vector, under an instruction')
     .argument('[users...]', 'user ids; of several, their mean direction')
     .option('-i, --instruction <id>', 'the question asked', 'general')
-    .option('-k, --k <count>', 'neighbours, 1 to 1,000', positiveInteger, 10)
+    .option('-k, --k <count>', 'neighbours of one page, 1 to 1,000', countUpTo(K_MAX), 10)
     .option('--tenant <id>', 'tenant of the users and of the answers', DEFAULT_TENANT)
     .option('--text <text>', 'start from a text instead')
     .option('--vector <json>', 'start from a vector instead, as a JSON list; needs --model')
     .option('--model <id>', 'the model of --vector')
     .option('--segment <name>', 'only users of this segment')
-    .option('--score-threshold <cosine>', 'leave lower scores out')
-    .option('--json', 'the whole answer as JSON')
+    .option('--since <time>', 'only users whose last event is at or after this day or time', timeMs)
+    .option('--before <time>', 'only users whose last event is before this day or time', timeMs)
+    .option('--score-threshold <cosine>', 'leave lower scores out', cosine)
+    .option('--exact', 'compare every vector, whatever index the store has: slower, and none is missed')
+    .option(
+      '--after <next>',
+      'the page behind this one: what the page before said, everything else as it was',
+    )
+    .option('--json', 'the whole answer as JSON; next is what --after takes')
     .addHelpText(
       'after',
       `
+Days are days of UTC. Pages are answered from the first page's model, even when another one serves by now; where users
+change meanwhile, a page may repeat somebody or miss somebody.
+
 Examples:
   freshet nearest 15
   freshet nearest ada --instruction next-need -k 5
+  freshet nearest ada ben --since 2026-01-01 --before 2026-02-01 --exact
   freshet nearest --text "hotels near the sea" --json`,
     )
     .action((users: string[], _options: unknown, command: Command) =>
@@ -89,16 +112,7 @@ export function userRef(user: string, { tenant }: { tenant: string }): UserRef {
 
 async function nearest(users: readonly string[], options: NearestOptions): Promise<void> {
   const { settings } = settingsOf(options)
-  const request: NearestRequest = {
-    instruction: options.instruction as InstructionId,
-    k: options.k,
-    from: start(users, options),
-    filter: {
-      tenantId: options.tenant as TenantId,
-      ...(options.segment === undefined ? {} : { segment: options.segment }),
-    },
-  }
-  if (options.scoreThreshold !== undefined) request.scoreThreshold = Number(options.scoreThreshold)
+  const request = nearestRequest(users, options)
   const answer = await withService(settings, ({ service }) => service.nearest(request))
   if (options.json === true) {
     printJson(answer)
@@ -107,6 +121,10 @@ async function nearest(users: readonly string[], options: NearestOptions): Promi
   note(
     `${answer.vectorName} of model ${answer.model}, as of ${answer.asOf}${answer.stale ? ', not all of it fresh' : ''}`,
   )
+  if (answer.neighbours.length === 0) {
+    note(request.after === undefined ? 'nobody fits' : 'nobody else fits')
+    return
+  }
   printTable(
     ['score', 'user', 'segment', 'last event'],
     answer.neighbours.map(({ score, user, segment, lastEventAtMs }) => [
@@ -116,6 +134,25 @@ async function nearest(users: readonly string[], options: NearestOptions): Promi
       timeText(lastEventAtMs),
     ]),
   )
+  if (answer.next !== null) note(`there are more: the same command with --after ${answer.next}`)
+}
+
+function nearestRequest(users: readonly string[], options: NearestOptions): NearestRequest {
+  const { tenant, segment, since, before, scoreThreshold, exact, after } = options
+  return {
+    instruction: options.instruction as InstructionId,
+    k: options.k,
+    from: start(users, options),
+    filter: {
+      tenantId: tenant as TenantId,
+      ...(segment === undefined ? {} : { segment }),
+      ...(since === undefined ? {} : { lastEventSinceMs: since }),
+      ...(before === undefined ? {} : { lastEventBeforeMs: before }),
+    },
+    ...(scoreThreshold === undefined ? {} : { scoreThreshold }),
+    ...(exact === undefined ? {} : { exact }),
+    ...(after === undefined ? {} : { after }),
+  }
 }
 
 function start(users: readonly string[], options: NearestOptions): NearestRequest['from'] {

@@ -1,7 +1,7 @@
 /** One user as the running pipeline knows them: state, what is stored, and whether the vectors are behind. */
 
 import { RequestError, UnavailableError } from '../errors.ts'
-import { type UserKey, userKey } from '../events/ids.ts'
+import { splitUserKey, type UserKey, userKey } from '../events/ids.ts'
 import type { Partition } from '../pipeline/partition.ts'
 import type { Snapshot } from '../pipeline/snapshot.ts'
 import { UserEntry } from '../pipeline/user-entry.ts'
@@ -59,6 +59,23 @@ export class UserLookup {
       `expected a user of whom there are events, got ${ref.user} of tenant ${ref.tenant}: check the id, or ingest the user's events`,
       { status: 404 },
     )
+  }
+
+  /** @returns at most `size` users whose state is stored, spread over all of them in the store's order */
+  sample(size: number): KnownUser[] {
+    const keys: UserKey[] = []
+    for (;;) {
+      const page = this.partition.storedUsers(keys.at(-1) ?? null, 1_000)
+      keys.push(...page)
+      if (page.length < 1_000) break
+    }
+    const step = Math.max(1, keys.length / size)
+    const chosen: KnownUser[] = []
+    for (let at = 0; Math.floor(at) < keys.length && chosen.length < size; at += step) {
+      const known = this.find(splitUserKey(keys[Math.floor(at)]!))
+      if (known !== undefined) chosen.push(known)
+    }
+    return chosen
   }
 
   snapshot({ entry, state }: KnownUser, target: Target): Snapshot {

@@ -46,12 +46,50 @@ export const nearestAnswer = example(
         lastEventAtMs: z.number().nullable(),
       }),
     ),
+    next: z
+      .string()
+      .nullable()
+      .describe(
+        '`after` of the next page; null: there is none. Behind a page of 1,000 the next may be empty.',
+      ),
   }),
   {
     ...headExample,
     instruction: 'general',
     vectorName: 'general@6e340b9c',
     neighbours: [{ tenant: 'default', user: 'bob', score: 0.93, segment: 'gold', lastEventAtMs: at }],
+    next: 'WyJ0aW55LTEiLCJnZW5lcmFsQDZlMzQwYjljIiwxLCJuTndLRzhDUnNYV0RrYTVpIl0',
+  },
+)
+
+const quantile = z.number().nullable()
+const latency = z.object({ p50: z.number(), p95: z.number() }).nullable()
+
+export const recallAnswer = example(
+  z.object({
+    ...head,
+    instruction: z.string(),
+    vectorName: z.string(),
+    k: z.int(),
+    users: z.int().describe('Whose neighbours were looked for.'),
+    alwaysExact: z.boolean().describe('The store has no index that could miss a vector.'),
+    recall: z
+      .object({ mean: z.number(), p5: z.number() })
+      .nullable()
+      .describe('Share of the k nearest that the search of readers finds, 0 to 1; null: nobody to ask for.'),
+    searchMs: latency.describe('A search as readers get it.'),
+    exactMs: latency.describe('A search that compares every vector.'),
+  }),
+  {
+    ...headExample,
+    instruction: 'general',
+    vectorName: 'general@6e340b9c',
+    k: 10,
+    users: 100,
+    alwaysExact: false,
+    recall: { mean: 0.987, p5: 0.9 },
+    searchMs: { p50: 1.4, p95: 2.9 },
+    exactMs: { p50: 11.8, p95: 16.2 },
   },
 )
 
@@ -246,8 +284,6 @@ export const letterAnswer = example(
   }),
   { ...letterExample, key: 'ada', valueBase64: 'W10=', headers: {} },
 )
-
-const quantile = z.number().nullable()
 
 export const statusAnswer = example(
   z.object({

@@ -14,6 +14,8 @@ import type {
   NearestRequest,
   NewInstruction,
   RawRecord,
+  RecallAnswer,
+  RecallRequest,
   StatusAnswer,
   UserAnswer,
   UserRef,
@@ -67,6 +69,10 @@ export class RemoteService implements FreshetService {
 
   nearest({ from, ...request }: NearestRequest): Promise<NearestAnswer> {
     return this.call('POST', '/v1/nearest', { body: { ...request, ...from } })
+  }
+
+  recall(request: RecallRequest): Promise<RecallAnswer> {
+    return this.call('POST', '/v1/recall', { body: request })
   }
 
   embedTexts(texts: readonly string[]): Promise<EmbedAnswer> {

@@ -11,6 +11,7 @@ import {
 } from '../instructions/instruction.ts'
 import type { ModelId } from '../model/embedding-model.ts'
 import { K_MAX } from '../vectors/vector-store.ts'
+import { CURSOR_LENGTH_MAX } from './pages.ts'
 
 /** Texts of one embed call: a few seconds of a CPU. Guess. */
 const TEXTS_MAX = 256
@@ -19,13 +20,14 @@ const TEXT_LENGTH_MAX = 20_000
 /** Records of one request; the body has a limit in bytes as well. */
 export const RECORDS_MAX = 10_000
 /** Users of one request. */
-const USERS_MAX = 1_000
+export const USERS_MAX = 1_000
 /** Numbers of one vector: above the hidden size of any model that fits. */
 const DIMENSIONS_MAX = 16_384
 const LIST_MAX = 1_000
 const LIST_DEFAULT = 100
 const LIMITED = `1 to ${LIST_MAX}; ${LIST_DEFAULT} by default.`
 const K_DEFAULT = 10
+const SAMPLE_DEFAULT = 100
 
 /** The same schema, whose output bears the brand: a transform would do it too, but hide examples and defaults from the document. */
 const branded = <Brand extends string>(schema: z.ZodString) => schema as unknown as z.ZodType<Brand, string>
@@ -60,6 +62,8 @@ const queryInt = (min: number, max: number) =>
 
 const queryFlag = () => z.enum(['true', 'false']).transform((flag) => flag === 'true')
 
+const EXACT = 'Compares every vector: slower where the store has an index, and misses none.'
+
 const score = () => z.number().min(-1).max(1)
 
 const userRef = z.strictObject({ tenant: tenantId().default(DEFAULT_TENANT), user: userId() })
@@ -76,16 +80,15 @@ export const userQuery = z.strictObject({
   vectors: queryFlag().default(false).describe('Whether the answer holds the vectors themselves.'),
 })
 
-export const nearestQuery = z.strictObject({
-  instruction: instructionId()
-    .default(GENERAL)
-    .describe(`Under which instruction users are compared; ${GENERAL} by default.`),
-  k: queryInt(1, K_MAX).default(K_DEFAULT).describe(`1 to ${K_MAX}; ${K_DEFAULT} by default.`),
-  tenant: tenantId()
-    .default(DEFAULT_TENANT)
-    .describe('Of the user who asks; neighbours are of the same tenant.'),
-  segment: z.exactOptional(z.string().min(1).max(256)),
-  lastEventSince: z
+const pageCursor = () =>
+  z
+    .exactOptional(z.string().min(1).max(CURSOR_LENGTH_MAX))
+    .describe(
+      "The page behind this one: `next` of an answer to the same request, whose model's vectors are searched again.",
+    )
+
+const queryTime = (what: string) =>
+  z
     .exactOptional(
       z
         .string()
@@ -96,7 +99,19 @@ export const nearestQuery = z.strictObject({
         )
         .transform(timeOf),
     )
-    .describe('Only users with an event at or after this time: milliseconds, or ISO 8601 with its zone.'),
+    .describe(`Only users whose last event is ${what} this time: milliseconds, or ISO 8601 with its zone.`)
+
+export const nearestQuery = z.strictObject({
+  instruction: instructionId()
+    .default(GENERAL)
+    .describe(`Under which instruction users are compared; ${GENERAL} by default.`),
+  k: queryInt(1, K_MAX).default(K_DEFAULT).describe(`Of one page: 1 to ${K_MAX}; ${K_DEFAULT} by default.`),
+  tenant: tenantId()
+    .default(DEFAULT_TENANT)
+    .describe('Of the user who asks; neighbours are of the same tenant.'),
+  segment: z.exactOptional(z.string().min(1).max(256)),
+  lastEventSince: queryTime('at or after'),
+  lastEventBefore: queryTime('before'),
   scoreThreshold: z.exactOptional(
     z
       .string()
@@ -104,9 +119,12 @@ export const nearestQuery = z.strictObject({
       .transform(Number)
       .pipe(score()),
   ),
+  exact: queryFlag().default(false).describe(EXACT),
+  after: pageCursor(),
 })
 
-function timeOf(text: string): number {
+/** @returns milliseconds since the Unix epoch; NaN for what is neither milliseconds nor a day or time of ISO 8601 */
+export function timeOf(text: string): number {
   if (/^\d{1,16}$/.test(text)) return Number(text)
   return /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
     ? Date.parse(text)
@@ -116,15 +134,18 @@ function timeOf(text: string): number {
 const searchFilter = z.strictObject({
   tenantId: z.exactOptional(tenantId()),
   segment: z.exactOptional(z.string().min(1).max(256)),
-  lastEventSinceMs: z.exactOptional(z.int().min(0)),
+  lastEventSinceMs: z.exactOptional(z.int().min(0)).describe('Last event at or after this time.'),
+  lastEventBeforeMs: z.exactOptional(z.int().min(0)).describe('Last event before this time.'),
 })
 
 export const nearestBody = z
   .strictObject({
     instruction: instructionId().default(GENERAL),
-    k: z.int().min(1).max(K_MAX).default(K_DEFAULT),
+    k: z.int().min(1).max(K_MAX).default(K_DEFAULT).describe('Of one page.'),
     filter: z.exactOptional(searchFilter),
     scoreThreshold: z.exactOptional(score()),
+    exact: z.exactOptional(z.boolean()).describe(EXACT),
+    after: pageCursor(),
     users: z
       .exactOptional(z.array(userRef).min(1).max(USERS_MAX))
       .describe('Their mean direction is searched; they are left out of the answer.'),
@@ -147,10 +168,19 @@ export const nearestBody = z
         instruction: 'general',
         k: 5,
         users: [{ tenant: 'default', user: 'ada' }],
-        filter: { segment: 'gold' },
+        filter: { segment: 'gold', lastEventBeforeMs: 1_769_846_400_000 },
+        exact: true,
       },
     ],
   })
+
+export const recallBody = z
+  .strictObject({
+    instruction: instructionId().default(GENERAL),
+    k: z.int().min(1).max(K_MAX).default(K_DEFAULT),
+    sample: z.int().min(1).max(USERS_MAX).default(SAMPLE_DEFAULT),
+  })
+  .meta({ examples: [{ instruction: 'general', k: 10, sample: 100 }] })
 
 export const embedBody = z
   .strictObject({ texts: z.array(z.string().min(1).max(TEXT_LENGTH_MAX)).min(1).max(TEXTS_MAX) })

@@ -19,19 +19,21 @@ export function searchRoutes(app: Api, service: FreshetService): void {
       response: { 200: nearestAnswer, ...ERRORS },
     },
     handler: ({ params, query }) => {
-      const { instruction, k, tenant, segment, lastEventSince, scoreThreshold } = query
+      const { instruction, k, tenant, segment, lastEventSince, lastEventBefore, scoreThreshold } = query
       const filter: SearchFilter = {
         tenantId: tenant,
         ...(segment === undefined ? {} : { segment }),
         ...(lastEventSince === undefined ? {} : { lastEventSinceMs: lastEventSince }),
+        ...(lastEventBefore === undefined ? {} : { lastEventBeforeMs: lastEventBefore }),
       }
-      const from = { users: [{ tenant, user: params.id }] }
       return service.nearest({
         instruction,
         k,
         filter,
-        from,
+        from: { users: [{ tenant, user: params.id }] },
+        exact: query.exact,
         ...(scoreThreshold === undefined ? {} : { scoreThreshold }),
+        ...(query.after === undefined ? {} : { after: query.after }),
       })
     },
   })
@@ -43,7 +45,8 @@ export function searchRoutes(app: Api, service: FreshetService): void {
     schema: {
       operationId: 'nearest',
       summary: 'Who is nearest to users, a vector or a text',
-      description: 'A vector must name its model: vectors of two models are not comparable (409).',
+      description:
+        "A vector must name its model: vectors of two models are not comparable (409). Pages go on in the first page's model (410 once it is gone).",
       body: nearestBody,
       response: { 200: nearestAnswer, ...ERRORS },
     },

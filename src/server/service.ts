@@ -20,10 +20,14 @@ export interface AnswerHead {
 
 export interface NearestRequest {
   instruction: InstructionId
-  /** 1 to 1,000. */
+  /** 1 to 1,000: of one page. */
   k: number
   filter?: SearchFilter
   scoreThreshold?: number
+  /** Compares every vector, whatever index the store has: slower, and none is missed. */
+  exact?: boolean
+  /** The `next` of the page before: this one is answered from the same model's vectors. Of the rest only `k` may differ. */
+  after?: string
   /** Exactly one of: users (their mean direction), a vector (its model must be named), a text. */
   from: { users: UserRef[] } | { vector: number[]; model: ModelId } | { text: string }
 }
@@ -39,6 +43,32 @@ export interface NearestAnswer extends AnswerHead {
   instruction: InstructionId
   vectorName: VectorName
   neighbours: Neighbour[]
+  /** What asks for the next page; null: there is none. Behind a page of 1,000 the next may be empty. */
+  next: string | null
+}
+
+export interface RecallRequest {
+  instruction: InstructionId
+  /** 1 to 1,000. */
+  k: number
+  /** Users whose neighbours are looked for both ways; those without a vector are left out. */
+  sample: number
+}
+
+export interface RecallAnswer extends AnswerHead {
+  instruction: InstructionId
+  vectorName: VectorName
+  k: number
+  /** Users whose neighbours were looked for. */
+  users: number
+  /** The store has no index: its search misses nobody, so there is nothing to compare. */
+  alwaysExact: boolean
+  /** Share of the k nearest that a search found which need not be exact; null: there was nobody to ask for. */
+  recall: { mean: number; p5: number } | null
+  /** Milliseconds of a search as readers' searches are; null: as above. */
+  searchMs: { p50: number; p95: number } | null
+  /** Milliseconds of an exact search. */
+  exactMs: { p50: number; p95: number } | null
 }
 
 export interface EmbedAnswer extends AnswerHead {
@@ -151,6 +181,8 @@ export interface FreshetService {
   /** One record in its topic's own bytes; decoded before it is taken, so that what can't be read is refused here. */
   ingestRaw(record: RawRecord): Promise<IngestResult>
   nearest(request: NearestRequest): Promise<NearestAnswer>
+  /** Compares the store's own search with the exact one, over a sample of users. */
+  recall(request: RecallRequest): Promise<RecallAnswer>
   embedTexts(texts: readonly string[]): Promise<EmbedAnswer>
   user(ref: UserRef, options?: { vectors?: boolean }): Promise<UserAnswer>
   explain(ref: UserRef): Promise<ExplainAnswer>

@@ -1,26 +1,34 @@
 /** For operators: what was set aside, what could not be read, and whether what is stored is right. */
 
-import { letterAnswer, lettersAnswer, parkedAnswer, retriedAnswer, verifyAnswer } from './answers.ts'
+import {
+  letterAnswer,
+  lettersAnswer,
+  parkedAnswer,
+  recallAnswer,
+  retriedAnswer,
+  verifyAnswer,
+} from './answers.ts'
 import { ADMIN, type Api, ERRORS } from './api.ts'
 import {
   letterPath,
   lettersQuery,
   parkedQuery,
+  recallBody,
   retryLettersBody,
   retryParkedBody,
   verifyBody,
 } from './requests.ts'
 import type { FreshetService } from './service.ts'
 
-/** A sample of 1,000 users is embedded anew for a verification. */
-const VERIFY_TIMEOUT_MS = 600_000
+/** A sample of 1,000 users is embedded anew for a verification, or searched for exactly among millions. */
+const SAMPLE_TIMEOUT_MS = 600_000
 
 export function upkeepRoutes(app: Api, service: FreshetService): void {
   app.route({
     method: 'POST',
     url: '/v1/verify',
     config: ADMIN,
-    handlerTimeout: VERIFY_TIMEOUT_MS,
+    handlerTimeout: SAMPLE_TIMEOUT_MS,
     schema: {
       operationId: 'verify',
       summary: 'Embed users anew and compare with what is stored',
@@ -28,6 +36,20 @@ export function upkeepRoutes(app: Api, service: FreshetService): void {
       response: { 200: verifyAnswer, ...ERRORS },
     },
     handler: ({ body }) => service.verify(body),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/recall',
+    config: ADMIN,
+    handlerTimeout: SAMPLE_TIMEOUT_MS,
+    schema: {
+      operationId: 'recall',
+      summary: 'Compare the search that readers get with an exact one',
+      body: recallBody,
+      response: { 200: recallAnswer, ...ERRORS },
+    },
+    handler: ({ body }) => service.recall(body),
   })
 
   app.route({

@@ -78,12 +78,17 @@ function checkVector(shape: CollectionShape, id: PointId, name: VectorName, vect
     )
 }
 
+/** @throws {RequestError} `search-k` */
+export function checkK(k: number): void {
+  if (!Number.isInteger(k) || k < 1 || k > K_MAX)
+    throw new RequestError('search-k', `expected k from 1 to ${K_MAX}, got ${k}: ask for fewer neighbours`)
+}
+
 /**
  * @throws {RequestError} `search-k`, `search-depth`, `search-vector`, `search-vector-name`
  */
 export function checkQuery(shape: CollectionShape, { k, offset = 0, vector, vectorName }: SearchQuery): void {
-  if (!Number.isInteger(k) || k < 1 || k > K_MAX)
-    throw new RequestError('search-k', `expected k from 1 to ${K_MAX}, got ${k}: ask for fewer neighbours`)
+  checkK(k)
   if (!Number.isInteger(offset) || offset < 0 || offset + k > DEPTH_MAX)
     throw new RequestError(
       'search-depth',

@@ -119,6 +119,8 @@ export interface Difference {
 
 /** The store of vectors: drivers/sqlite or drivers/qdrant. One contract suite holds every implementation. */
 export interface VectorStore {
+  /** Every search compares every vector: there is no index that could miss one. Left out: there may be one. */
+  readonly alwaysExact?: boolean
   collections(): Promise<CollectionInfo[]>
   /** Creates it, or checks that it is the same. @throws {ConfigError} `collection-mismatch` when it differs */
   ensureCollection(spec: CollectionSpec): Promise<void>

@@ -36,6 +36,7 @@ interface Loading {
 }
 
 export class SqliteVectorStore implements VectorStore {
+  readonly alwaysExact = true
   private readonly database: SqliteDatabase
   private readonly clock: Clock
   private readonly catalogue: Collections
