@@ -1,0 +1,214 @@
+/** Every endpoint that freshet's driver calls, and no other: one that is missing here is one that we don't use. */
+
+import { collectionInfo } from './collection-info.ts'
+import {
+  aliasesBody,
+  createCollectionBody,
+  type IndexSchema,
+  indexBody,
+  updateCollectionBody,
+  vectorNameBody,
+} from './collection-schemas.ts'
+import { type Endpoint, endpoint } from './endpoint.ts'
+import { pathSteps } from './payload-path.ts'
+import {
+  countBody,
+  deleteBody,
+  queryBatchBody,
+  queryBody,
+  retrieveBody,
+  scrollBody,
+  upsertBody,
+} from './point-schemas.ts'
+import { retrieve, scroll, selected } from './reads.ts'
+import { Refusal } from './refusal.ts'
+import {
+  collectionPath,
+  fieldPath,
+  noParameters,
+  noPath,
+  readParameters,
+  timeoutParameters,
+  vectorNamePath,
+  writeParameters,
+} from './request-schemas.ts'
+import { search } from './search.ts'
+import { deletePoints, upsert, upsertOf } from './writes.ts'
+
+const open = { path: noPath, query: noParameters, access: 'open', bare: true } as const
+const list = { path: noPath, query: noParameters, access: 'read' } as const
+const look = { path: collectionPath, query: noParameters, access: 'read' } as const
+const read = { path: collectionPath, query: readParameters, access: 'read' } as const
+const write = { path: collectionPath, query: writeParameters, access: 'write' } as const
+const change = { path: collectionPath, query: timeoutParameters, access: 'write' } as const
+
+const aliasList = (aliases: Iterable<[string, string]>) => ({
+  aliases: Array.from(aliases, ([alias_name, collection_name]) => ({ alias_name, collection_name })),
+})
+
+const service: Endpoint[] = [
+  endpoint('GET /', {
+    ...open,
+    answer: ({ server }) => ({
+      title: 'qdrant - vector search engine',
+      version: server.version,
+      commit: '74f3e85b94',
+    }),
+  }),
+  endpoint('GET /healthz', { ...open, answer: () => 'healthz check passed' }),
+  endpoint('GET /livez', { ...open, answer: () => 'healthz check passed' }),
+  endpoint('GET /readyz', { ...open, answer: () => 'all shards are ready' }),
+]
+
+const collections: Endpoint[] = [
+  endpoint('GET /collections', {
+    ...list,
+    answer: ({ server }) => ({
+      collections: [...server.store.collections.keys()].sort().map((name) => ({ name })),
+    }),
+  }),
+  endpoint('GET /collections/{collection_name}', {
+    ...look,
+    answer: ({ server, path }) => collectionInfo(server.store.get(path.collection_name)),
+  }),
+  endpoint('GET /collections/{collection_name}/exists', {
+    ...look,
+    answer: ({ server, path }) => ({ exists: server.store.has(path.collection_name) }),
+  }),
+  endpoint('PUT /collections/{collection_name}', {
+    ...change,
+    body: createCollectionBody,
+    answer({ server, path, body }) {
+      server.store.create(path.collection_name, body)
+      return true
+    },
+  }),
+  endpoint('PATCH /collections/{collection_name}', {
+    ...change,
+    body: updateCollectionBody,
+    answer({ server, path, body }) {
+      server.store.get(path.collection_name).update(body)
+      return true
+    },
+  }),
+  endpoint('DELETE /collections/{collection_name}', {
+    ...change,
+    answer: ({ server, path }) => server.store.drop(path.collection_name),
+  }),
+  endpoint('PUT /collections/{collection_name}/vectors/{vector_name}', {
+    ...write,
+    path: vectorNamePath,
+    body: vectorNameBody,
+    answer({ server, path, query, body }) {
+      const collection = server.store.get(path.collection_name)
+      collection.addVectorName(path.vector_name, body)
+      return collection.write(query.wait === true, () => undefined)
+    },
+  }),
+  endpoint('DELETE /collections/{collection_name}/vectors/{vector_name}', {
+    ...write,
+    path: vectorNamePath,
+    answer({ server, path, query }) {
+      const collection = server.store.get(path.collection_name)
+      collection.dropVectorName(path.vector_name)
+      return collection.write(query.wait === true, () => undefined)
+    },
+  }),
+  endpoint('PUT /collections/{collection_name}/index', {
+    ...write,
+    body: indexBody,
+    answer({ server, path, query, body }) {
+      const collection = server.store.get(path.collection_name)
+      pathSteps(body.field_name)
+      const schema = body.field_schema
+      if (schema == null)
+        throw new Refusal(
+          'bad-request',
+          "Can't auto-detect field type, please specify `field_schema` in the request",
+        )
+      collection.indexes.set(
+        body.field_name,
+        typeof schema === 'string' ? ({ type: schema } as IndexSchema) : schema,
+      )
+      return collection.write(query.wait === true, () => undefined)
+    },
+  }),
+  endpoint('DELETE /collections/{collection_name}/index/{field_name}', {
+    ...write,
+    path: fieldPath,
+    answer({ server, path, query }) {
+      const collection = server.store.get(path.collection_name)
+      collection.indexes.delete(path.field_name)
+      return collection.write(query.wait === true, () => undefined)
+    },
+  }),
+]
+
+const aliases: Endpoint[] = [
+  endpoint('POST /collections/aliases', {
+    path: noPath,
+    query: timeoutParameters,
+    access: 'write',
+    body: aliasesBody,
+    answer({ server, body }) {
+      server.store.changeAliases(body.actions)
+      return true
+    },
+  }),
+  endpoint('GET /aliases', { ...list, answer: ({ server }) => aliasList(server.store.aliases) }),
+  endpoint('GET /collections/{collection_name}/aliases', {
+    ...look,
+    answer({ server, path }) {
+      const { name } = server.store.get(path.collection_name)
+      return aliasList([...server.store.aliases].filter(([, target]) => target === name))
+    },
+  }),
+]
+
+const points: Endpoint[] = [
+  endpoint('PUT /collections/{collection_name}/points', {
+    ...write,
+    body: upsertBody,
+    answer: ({ server, path, query, body }) =>
+      upsert(server.store.get(path.collection_name), query.wait === true, upsertOf(body)),
+  }),
+  endpoint('POST /collections/{collection_name}/points/delete', {
+    ...write,
+    body: deleteBody,
+    answer: ({ server, path, query, body }) =>
+      deletePoints(server.store.get(path.collection_name), query.wait === true, body),
+  }),
+  endpoint('POST /collections/{collection_name}/points', {
+    ...read,
+    body: retrieveBody,
+    answer: ({ server, path, body }) => retrieve(server.store.get(path.collection_name), body),
+  }),
+  endpoint('POST /collections/{collection_name}/points/scroll', {
+    ...read,
+    body: scrollBody,
+    answer: ({ server, path, body }) => scroll(server.store.get(path.collection_name), body),
+  }),
+  endpoint('POST /collections/{collection_name}/points/count', {
+    ...read,
+    body: countBody,
+    answer: ({ server, path, body }) => ({
+      count: selected(server.store.get(path.collection_name), body.filter ?? null).length,
+    }),
+  }),
+  endpoint('POST /collections/{collection_name}/points/query', {
+    ...read,
+    body: queryBody,
+    answer: ({ server, path, body }) =>
+      search(server.store, server.store.get(path.collection_name), body, server.misses),
+  }),
+  endpoint('POST /collections/{collection_name}/points/query/batch', {
+    ...read,
+    body: queryBatchBody,
+    answer({ server, path, body }) {
+      const collection = server.store.get(path.collection_name)
+      return body.searches.map((one) => search(server.store, collection, one, server.misses))
+    },
+  }),
+]
+
+export const endpoints: readonly Endpoint[] = [...service, ...collections, ...aliases, ...points]
