@@ -40,12 +40,12 @@ export class LocalRecall {
       const first = await this.timed(space, { ...query, exact: isExactFirst })
       const second = await this.timed(space, { ...query, exact: !isExactFirst })
       const [own, exact] = isExactFirst ? [second, first] : [first, second]
-      searchMs.push(own.ms)
-      exactMs.push(exact.ms)
-      const recall = recallOf(own.hits, exact.hits, k)
-      if (recall !== null) recalls.push(recall)
       // Others have their turn.
       await new Promise((resolve) => setImmediate(resolve))
+      if (exact.hits.length === 0) continue
+      recalls.push(recallOf(own.hits, exact.hits, k))
+      searchMs.push(own.ms)
+      exactMs.push(exact.ms)
     }
     return {
       ...this.lookup.head(!this.parts.updater.sweep.idle),
@@ -81,10 +81,9 @@ export class LocalRecall {
   }
 }
 
-/** @returns the share of the exact answer that was found; null where it is empty: nobody else is there */
-function recallOf(found: readonly Hit[], exact: readonly Hit[], k: number): number | null {
-  const last = exact.at(-1)
-  if (last === undefined) return null
+/** @returns the share that was found of the exact answer, which has at least one hit */
+function recallOf(found: readonly Hit[], exact: readonly Hit[], k: number): number {
+  const last = exact.at(-1)!
   const relevant = new Set<string>(exact.map(({ id }) => id))
   const isTie = ({ score }: Hit) => Math.abs(score - last.score) <= TIE
   // A tie with the last stands for one of the exact answer's that it displaced.

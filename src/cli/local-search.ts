@@ -14,7 +14,9 @@ import type { StandaloneParts } from './standalone.ts'
 import type { UserLookup } from './user-lookup.ts'
 
 /** What a search needs of a freshet; the store may be any. */
-export type SearchParts = Pick<StandaloneParts, 'updater' | 'opened'> & { vectors: VectorStore }
+export type SearchParts = Pick<StandaloneParts, 'updater' | 'opened'> & {
+  vectors: Pick<VectorStore, 'alias' | 'readerNames' | 'get' | 'search' | 'alwaysExact'>
+}
 
 /** One instruction's vectors in one collection, which is searched under its own name: no alias moves below an answer. */
 export interface Space {
@@ -33,15 +35,15 @@ export class LocalSearch {
 
   /** @throws {RequestError} `page-of-other-model`, when the page before was answered from vectors that are gone */
   async nearest(request: NearestRequest): Promise<NearestAnswer> {
-    if (request.after === undefined) return this.page(request, await this.space(request.instruction), 0)
-    const cursor = readCursor(request.after, request)
-    const space = this.pinned(request.instruction, cursor)
+    const { after, instruction } = request
+    const cursor = after === undefined ? undefined : readCursor(after, request)
     try {
-      return await this.page(request, space, cursor.offset)
+      if (cursor === undefined) return await this.page(request, await this.space(instruction), 0)
+      return await this.page(request, this.pinned(instruction, cursor), cursor.offset)
     } catch (error) {
-      // Dropped since the registry was looked at, or by somebody else.
-      if (isGone(error)) throw pageGone(cursor, error)
-      throw error
+      if (!isGone(error)) throw error
+      // Dropped since the alias or the registry was looked at.
+      throw cursor === undefined ? notReady(instruction, error) : pageGone(cursor, error)
     }
   }
 
@@ -64,11 +66,7 @@ export class LocalSearch {
     const target = [...view.targets.values()].find((one) => one.collection === collection)
     const readers = target === undefined ? undefined : await vectors.readerNames(target.collection)
     const vectorName = readers?.get(id)
-    if (target === undefined || vectorName === undefined)
-      throw new UnavailableError(
-        'instruction-not-ready',
-        `expected vectors that readers of ${id} are given, got none yet: a new instruction has them within a second; ask again`,
-      )
+    if (target === undefined || vectorName === undefined) throw notReady(id)
     return { target, vectorName }
   }
 
@@ -176,6 +174,14 @@ function neighbourOf({ score, payload }: Hit): Neighbour {
 
 function isGone(error: unknown): boolean {
   return error instanceof FreshetError && ['collection-missing', 'search-vector-name'].includes(error.code)
+}
+
+function notReady(id: InstructionId, cause?: unknown): UnavailableError {
+  return new UnavailableError(
+    'instruction-not-ready',
+    `expected vectors that readers of ${id} are given, got none yet: a new instruction has them within a second; ask again`,
+    { cause },
+  )
 }
 
 function pageGone(

@@ -54,6 +54,18 @@ describe('the service over HTTP', () => {
     const byVector = { instruction: GENERAL, k: 1, from: { vector: vector!, model: MODEL } }
     assert.deepEqual(await remote.nearest(byVector), await service.nearest(byVector))
 
+    const { next } = await remote.nearest({ ...byText, k: 2 })
+    const page = { ...byText, k: 2, exact: true, filter: { ...byText.filter, lastEventBeforeMs: Date.now() } }
+    const { next: after } = await service.nearest(page)
+    assert.deepEqual(
+      await remote.nearest({ ...page, after: after! }),
+      await service.nearest({ ...page, after: after! }),
+    )
+    await assert.rejects(remote.nearest({ ...page, after: next! }), {
+      code: 'page-of-other-question',
+      status: 400,
+    })
+
     for (const user of ['a/b %?#', '🦊']) {
       assert.deepEqual(
         await remote.user(ref(user), { vectors: true }),
@@ -63,6 +75,14 @@ describe('the service over HTTP', () => {
     }
     assert.deepEqual(await remote.verify({ users: [ref('ada')] }), { checked: 1, wrong: [] })
     assert.deepEqual(await remote.verify({ sample: 2 }), { checked: 2, wrong: [] })
+    const {
+      searchMs: _,
+      exactMs: __,
+      ...recall
+    } = await remote.recall({ instruction: GENERAL, k: 2, sample: 3 })
+    const { searchMs, exactMs, ...near } = await service.recall({ instruction: GENERAL, k: 2, sample: 3 })
+    assert.deepEqual(recall, near)
+    assert.ok(searchMs !== null && exactMs !== null && recall.users === 3)
     assert.deepEqual(await remote.parked({ limit: 5 }), [])
     assert.equal(await remote.retryParked(), 0)
     assert.equal((await remote.status()).epoch, (await service.status()).epoch)
