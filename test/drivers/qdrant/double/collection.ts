@@ -50,7 +50,7 @@ function merged<T extends object>(base: T, diff: Settings | null | undefined): T
 }
 
 const NAME_BYTES_MAX = 200
-const FORBIDDEN = /[<>:"/\\|?*\0\u001f]/
+const FORBIDDEN = [...'<>:"/\\|?*', '\0', '\u001f']
 
 export class Collection {
   readonly name: string
@@ -190,6 +190,6 @@ function checkVectorName(name: string, before: string): void {
 
 /** Names become folders on the server's disk. */
 export function checkCharacters(name: string, kind: string, refuse: (why: string) => Refusal): void {
-  const found = FORBIDDEN.exec(name)
-  if (found !== null) throw refuse(`${kind} cannot contain "${found[0]}" char`)
+  const found = FORBIDDEN.find((character) => name.includes(character))
+  if (found !== undefined) throw refuse(`${kind} cannot contain "${found}" char`)
 }

@@ -9,7 +9,7 @@ import {
   updateCollectionBody,
   vectorNameBody,
 } from './collection-schemas.ts'
-import { type Endpoint, endpoint } from './endpoint.ts'
+import { type Call, type Endpoint, endpoint } from './endpoint.ts'
 import { pathSteps } from './payload-path.ts'
 import {
   countBody,
@@ -33,6 +33,15 @@ import {
   writeParameters,
 } from './request-schemas.ts'
 import { search } from './search.ts'
+import {
+  checkDeletion,
+  checkIndex,
+  checkQuery,
+  checkQueryBatch,
+  checkSelection,
+  checkTimeout,
+  checkUpsert,
+} from './strict-mode.ts'
 import { deletePoints, upsert, upsertOf } from './writes.ts'
 
 const open = { path: noPath, query: noParameters, access: 'open', bare: true } as const
@@ -120,6 +129,7 @@ const collections: Endpoint[] = [
     answer({ server, path, query, body }) {
       const collection = server.store.get(path.collection_name)
       pathSteps(body.field_name)
+      checkIndex(collection)
       const schema = body.field_schema
       if (schema == null)
         throw new Refusal(
@@ -165,48 +175,78 @@ const aliases: Endpoint[] = [
   }),
 ]
 
+/** The collection that a request on points is about, once its time-out is allowed. */
+function asked({
+  server,
+  path,
+  query,
+}: Call<{ collection_name: string }, { timeout?: number | undefined }, unknown>) {
+  const collection = server.store.get(path.collection_name)
+  checkTimeout(collection, query.timeout)
+  return collection
+}
+
 const points: Endpoint[] = [
   endpoint('PUT /collections/{collection_name}/points', {
     ...write,
     body: upsertBody,
-    answer: ({ server, path, query, body }) =>
-      upsert(server.store.get(path.collection_name), query.wait === true, upsertOf(body)),
+    answer(call) {
+      const collection = asked(call)
+      const request = upsertOf(call.body)
+      checkUpsert(collection, request.points.length)
+      return upsert(collection, call.query.wait === true, request)
+    },
   }),
   endpoint('POST /collections/{collection_name}/points/delete', {
     ...write,
     body: deleteBody,
-    answer: ({ server, path, query, body }) =>
-      deletePoints(server.store.get(path.collection_name), query.wait === true, body),
+    answer(call) {
+      const collection = asked(call)
+      if ('filter' in call.body) checkDeletion(collection, call.body.filter)
+      return deletePoints(collection, call.query.wait === true, call.body)
+    },
   }),
   endpoint('POST /collections/{collection_name}/points', {
     ...read,
     body: retrieveBody,
-    answer: ({ server, path, body }) => retrieve(server.store.get(path.collection_name), body),
+    answer: (call) => retrieve(asked(call), call.body),
   }),
   endpoint('POST /collections/{collection_name}/points/scroll', {
     ...read,
     body: scrollBody,
-    answer: ({ server, path, body }) => scroll(server.store.get(path.collection_name), body),
+    answer(call) {
+      const collection = asked(call)
+      checkSelection(collection, call.body.filter ?? null, call.body.limit ?? null)
+      return scroll(collection, call.body)
+    },
   }),
   endpoint('POST /collections/{collection_name}/points/count', {
     ...read,
     body: countBody,
-    answer: ({ server, path, body }) => ({
-      count: selected(server.store.get(path.collection_name), body.filter ?? null).length,
-    }),
+    answer(call) {
+      const collection = asked(call)
+      const filter = call.body.filter ?? null
+      checkSelection(collection, filter, null)
+      return { count: selected(collection, filter).length }
+    },
   }),
   endpoint('POST /collections/{collection_name}/points/query', {
     ...read,
     body: queryBody,
-    answer: ({ server, path, body }) =>
-      search(server.store, server.store.get(path.collection_name), body, server.misses),
+    answer(call) {
+      const collection = asked(call)
+      checkQuery(collection, call.body)
+      return search(call.server.store, collection, call.body, call.server.misses)
+    },
   }),
   endpoint('POST /collections/{collection_name}/points/query/batch', {
     ...read,
     body: queryBatchBody,
-    answer({ server, path, body }) {
-      const collection = server.store.get(path.collection_name)
-      return body.searches.map((one) => search(server.store, collection, one, server.misses))
+    answer(call) {
+      const collection = asked(call)
+      checkQueryBatch(collection, call.body.searches.length)
+      for (const one of call.body.searches) checkQuery(collection, one)
+      return call.body.searches.map((one) => search(call.server.store, collection, one, call.server.misses))
     },
   }),
 ]
