@@ -2,6 +2,7 @@
 
 import { type Contradiction, LOOPBACK } from './contradiction.ts'
 import { qdrantChecks } from './qdrant-checks.ts'
+import { registryChecks } from './registry-checks.ts'
 import type { Settings } from './settings.ts'
 
 /** Precisions that a provider runs, as its driver knows them; the other ones are refused, never replaced silently. */
@@ -50,7 +51,7 @@ export function crossChecks(settings: Settings): Contradiction[] {
       path: 'model.timezone',
       message: `timezone must be an IANA name such as UTC or Asia/Shanghai, got ${model.timezone}: correct it`,
     })
-  return [...found, ...topicChecks(events.topics), ...qdrantChecks(settings)]
+  return [...found, ...topicChecks(events.topics), ...registryChecks(settings), ...qdrantChecks(settings)]
 }
 
 interface Limit {

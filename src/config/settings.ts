@@ -149,6 +149,13 @@ export const settingsSchema = z.strictObject({
       directory: z.string().min(1).nullable().default(null),
       ids: z.record(z.string().regex(SCHEMA_ID), z.string().min(1)).default({}),
     }),
+    registry: section({
+      urls: z.array(z.string().min(1)).min(1).nullable().default(null),
+      username: z.string().min(1).nullable().default(null),
+      password: z.string().min(1).nullable().default(null),
+      timeoutMs: z.int().min(100).default(5_000),
+      cacheSize: count().default(1_000),
+    }),
     log: section({
       retentionBytesMax: sizeBytes().default(20 * 1024 * MIB),
       retentionDays: z.number().positive().max(36_500).default(100),
@@ -168,7 +175,11 @@ export const settingsSchema = z.strictObject({
 export type Settings = z.output<typeof settingsSchema>
 
 /** Settings whose value is a secret: masked when printed, and readable from a file named by `<ENV NAME>_FILE`. */
-export const SECRET_PATHS: ReadonlySet<string> = new Set(['server.adminSecret', 'vectors.qdrant.apiKey'])
+export const SECRET_PATHS: ReadonlySet<string> = new Set([
+  'server.adminSecret',
+  'events.registry.password',
+  'vectors.qdrant.apiKey',
+])
 
 export interface Leaf {
   /** Dotted, as in the file: `refresh.quietMs`. */
