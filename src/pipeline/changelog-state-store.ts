@@ -5,8 +5,18 @@ import { userKey } from '../events/ids.ts'
 import { emptyState } from '../window/apply.ts'
 import { joinStates } from '../window/join.ts'
 import type { UserState, WindowCaps } from '../window/user-state.ts'
-import type { Changelog, ChangelogRecord, LocalState, LocalStates } from './changelog.ts'
+import type {
+  Changelog,
+  ChangelogPage,
+  ChangelogRecord,
+  CopyHead,
+  LocalState,
+  LocalStates,
+} from './changelog.ts'
 import type { Checkpoint, Restored, StateStore } from './state-store.ts'
+
+/** Of a restore that was interrupted: nobody looks at it. */
+const NOTHING: Restored = { checkpoint: null, highestEpoch: 0 }
 
 type StateRecord = ChangelogRecord & { kind: 'state' }
 
@@ -22,36 +32,20 @@ export class ChangelogStateStore implements StateStore {
   }
 
   async restore(partition: number, signal?: AbortSignal): Promise<Restored> {
-    const { changelog, disk: local } = this
+    const { changelog, disk } = this
     const topicId = await changelog.topicId()
-    const copy = local.position(partition)
+    let head = disk.head(partition)
     // O6: a copy of another topic is a copy of nothing.
-    if (copy !== undefined && copy.topicId !== topicId) local.clear(partition)
-    const from = copy?.topicId === topicId ? copy.position : 0
-    // Checkpoints and epochs are read from the beginning: they come from the changelog, never from the copy.
-    const { records, end } = await changelog.read(partition, 0)
-    if (signal?.aborted === true) return { checkpoint: null, highestEpoch: 0 }
-    const checkpoints = new Map<number, Checkpoint>()
-    let highestEpoch = 0
-    let highestClaim = 0
-    const latest = new Map<string, StateRecord>()
-    const late = new Set<StateRecord>()
-    for (const { position, record } of records) {
-      highestEpoch = Math.max(highestEpoch, record.epoch)
-      if (record.kind === 'claim') highestClaim = Math.max(highestClaim, record.epoch)
-      else if (record.kind === 'checkpoint') {
-        if (record.checkpoint === null) checkpoints.delete(record.epoch)
-        else checkpoints.set(record.epoch, record.checkpoint)
-      } else {
-        if (record.state !== null && record.epoch < highestClaim) late.add(record)
-        if (position >= from) latest.set(`${record.epoch} ${record.user}`, record)
-      }
+    if (head !== undefined && head.topicId !== topicId) disk.clear(partition)
+    if (head?.topicId !== topicId)
+      head = { topicId, position: 0, checkpoints: [], highestEpoch: 0, highestClaim: 0 }
+    for await (const page of changelog.read(partition, head.position, signal)) {
+      if (signal?.aborted === true) return NOTHING
+      head = this.copyPage(partition, head, page)
     }
-    for (const record of latest.values()) this.copy(partition, record)
-    for (const record of late) this.doubt(partition, record)
-    local.advance(partition, { topicId, position: end })
-    for (const user of local.liveUsers(partition)) this.keepEvents(partition, user)
-    return { checkpoint: newest([...checkpoints.values()]), highestEpoch }
+    if (signal?.aborted === true) return NOTHING
+    for (const user of disk.liveUsers(partition)) this.keepEvents(partition, user)
+    return { checkpoint: newest(head.checkpoints), highestEpoch: head.highestEpoch }
   }
 
   release(_partition: number): void {}
@@ -66,7 +60,8 @@ export class ChangelogStateStore implements StateStore {
 
   spill(partition: number, state: UserState): void {
     const key = userKey(state.tenant, state.user)
-    this.disk.writeLive(partition, key, { state, epochs: this.local(partition, key)?.epochs ?? [] })
+    const { epochs = [], doubtedEpoch = 0 } = this.local(partition, key) ?? {}
+    this.disk.writeLive(partition, key, { state, epochs, doubtedEpoch })
   }
 
   async appendStates(partition: number, states: readonly UserState[]): Promise<void> {
@@ -77,9 +72,13 @@ export class ChangelogStateStore implements StateStore {
     const appended = this.changelog.append(partition, records)
     const older: ChangelogRecord[] = []
     for (const { user, epoch, state } of records) {
-      const epochs = this.local(partition, user)?.epochs ?? []
+      const { epochs = [], doubtedEpoch = 0 } = this.local(partition, user) ?? {}
       for (const old of epochs) if (old < epoch) older.push({ kind: 'state', user, epoch: old, state: null })
-      this.disk.writeLive(partition, user, { state, epochs: [...epochs.filter((old) => old > epoch), epoch] })
+      this.disk.writeLive(partition, user, {
+        state,
+        epochs: [...epochs.filter((old) => old > epoch), epoch],
+        doubtedEpoch,
+      })
     }
     await appended
     // O5: older keys go only once the newer is durable; whether they go at once is of no matter, so nobody waits.
@@ -99,31 +98,54 @@ export class ChangelogStateStore implements StateStore {
     return this.disk.live(partition, user) ?? this.disk.copied(partition, user)
   }
 
-  /** Joins one record into the copy; the changelog knows better than the copy what was written of the same epoch. */
-  private copy(partition: number, record: StateRecord): void {
-    const { user, epoch, state } = record
-    const kept = this.disk.copied(partition, user)
-    const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
-    if (state === null) {
-      if (kept !== undefined) this.disk.writeCopy(partition, user, { state: kept.state, epochs: otherEpochs })
-      return
+  private copyPage(partition: number, head: CopyHead, { records, next }: ChangelogPage): CopyHead {
+    const checkpoints = new Map(head.checkpoints.map((checkpoint) => [checkpoint.epoch, checkpoint]))
+    let { highestEpoch, highestClaim } = head
+    const copied = new Map<UserKey, LocalState>()
+    for (const { record } of records) {
+      const { epoch } = record
+      highestEpoch = Math.max(highestEpoch, epoch)
+      if (record.kind === 'claim') highestClaim = Math.max(highestClaim, epoch)
+      else if (record.kind === 'state') {
+        const kept = copied.get(record.user) ?? this.disk.copied(partition, record.user)
+        const local = this.joined(kept, record, epoch < highestClaim)
+        if (local !== undefined) copied.set(record.user, local)
+      } else if (record.checkpoint === null) checkpoints.delete(epoch)
+      else checkpoints.set(epoch, record.checkpoint)
     }
-    // Of one epoch the later record says what was acknowledged; the join alone could not tell which is later.
-    const earlier = kept?.state.epoch === epoch ? { ...kept.state, epoch: epoch - 0.5 } : kept?.state
-    const joined = earlier === undefined ? state : joinStates(earlier, state, this.caps())
-    this.disk.writeCopy(partition, user, { state: joined, epochs: [...otherEpochs, epoch] })
+    const { topicId } = head
+    const after = {
+      topicId,
+      position: next,
+      checkpoints: [...checkpoints.values()],
+      highestEpoch,
+      highestClaim,
+    }
+    this.disk.writePage(partition, copied, after)
+    return after
   }
 
   /**
-   * What a former owner appended after a newer claim tells truly what happened to the user; but of its writes, those
-   * since the claim may have been refused without its knowing, or have replaced what was acknowledged before. Whatever
-   * was acknowledged up to its epoch counts for nothing: the closing sweep looks at the user anew (O5, O7).
+   * Joins one record into the copy; the changelog knows better than the copy what was written of the same epoch.
+   *
+   * @param isLate a former owner appended it after a newer claim. It tells truly what happened to the user; but of that
+   *   owner's writes, those since the claim may have been refused without its knowing, or have replaced what was
+   *   acknowledged before. Whatever was acknowledged up to its epoch counts for nothing: the closing sweep looks at the
+   *   user anew (O5, O7)
    */
-  private doubt(partition: number, { user, epoch }: StateRecord): void {
-    const kept = this.disk.copied(partition, user)
-    if (kept === undefined) return
-    const acknowledged = new Map([...kept.state.acknowledged].filter(([, known]) => known.epoch > epoch))
-    this.disk.writeCopy(partition, user, { ...kept, state: { ...kept.state, acknowledged } })
+  private joined(
+    kept: LocalState | undefined,
+    { epoch, state }: StateRecord,
+    isLate: boolean,
+  ): LocalState | undefined {
+    const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
+    if (state === null) return kept === undefined ? undefined : { ...kept, epochs: otherEpochs }
+    const doubtedEpoch = Math.max(kept?.doubtedEpoch ?? 0, isLate ? epoch : 0)
+    // Of one epoch the later record says what was acknowledged; the join alone could not tell which is later.
+    const earlier = kept?.state.epoch === epoch ? { ...kept.state, epoch: epoch - 0.5 } : kept?.state
+    const joined = earlier === undefined ? state : joinStates(earlier, state, this.caps())
+    const acknowledged = new Map([...joined.acknowledged].filter(([, known]) => known.epoch > doubtedEpoch))
+    return { state: { ...joined, acknowledged }, epochs: [...otherEpochs, epoch], doubtedEpoch }
   }
 
   /** O6: a former run's live state adds what happened; what was acknowledged, due or parked the changelog alone knows. */
@@ -133,7 +155,11 @@ export class ChangelogStateStore implements StateStore {
     const known = copied?.state ?? emptyState(live.tenant, live.user)
     const { acknowledged, dueMs, parked, epoch } = known
     const joined = { ...joinStates(live, known, this.caps()), acknowledged, dueMs, parked, epoch }
-    this.disk.writeLive(partition, user, { state: joined, epochs: copied?.epochs ?? [] })
+    this.disk.writeLive(partition, user, {
+      state: joined,
+      epochs: copied?.epochs ?? [],
+      doubtedEpoch: copied?.doubtedEpoch ?? 0,
+    })
   }
 }
 

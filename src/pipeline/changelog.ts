@@ -16,11 +16,21 @@ export interface PositionedRecord {
   record: ChangelogRecord
 }
 
+/** Records in order, and the position after all that was looked at: compaction leaves gaps, at the end, too. */
+export interface ChangelogPage {
+  records: readonly PositionedRecord[]
+  next: number
+}
+
 export interface Changelog {
   /** Changes when the topic is created anew: local copies of the old one are worthless then (O6). */
   topicId(): Promise<string>
-  /** Records from a position on, in order, as far as compaction left them; and the position after the last. */
-  read(partition: number, from: number): Promise<{ records: readonly PositionedRecord[]; end: number }>
+  /**
+   * Records from a position on, as far as compaction left them, page by page to the end as it is when the reading begins.
+   *
+   * @throws {UnavailableError} between two pages, when no answer comes
+   */
+  read(partition: number, from: number, signal?: AbortSignal): AsyncIterable<ChangelogPage>
   /**
    * Appends in order, encoding before it returns. Resolves when all are durable.
    *
@@ -29,17 +39,25 @@ export interface Changelog {
   append(partition: number, records: readonly ChangelogRecord[]): Promise<void>
 }
 
-/** Where a partition's local copy stands. */
-interface CopyPosition {
+/** Where a partition's local copy stands, and what it holds beside states: all of it is the changelog's word (O6). */
+export interface CopyHead {
   topicId: string
   /** Changelog position up to which the copy holds everything. */
   position: number
+  /** Of each epoch, as far as they were not deleted. */
+  checkpoints: readonly Checkpoint[]
+  /** Of any record; 0: there is none. */
+  highestEpoch: number
+  highestClaim: number
 }
 
-/** What the local disk knows of a user, and under which epochs the changelog does. */
+/** What the local disk knows of a user. */
 export interface LocalState {
   state: UserState
+  /** Under which epochs the changelog knows the user, too. */
   epochs: readonly number[]
+  /** Acknowledgements of this epoch and older ones count for nothing (O5); 0: all count. */
+  doubtedEpoch: number
 }
 
 /**
@@ -48,11 +66,10 @@ export interface LocalState {
  * this disk, what they say was acknowledged may not (O6).
  */
 export interface LocalStates {
-  position(partition: number): CopyPosition | undefined
-  /** Says that the copy holds everything up to the position. */
-  advance(partition: number, position: CopyPosition): void
+  head(partition: number): CopyHead | undefined
+  /** Writes what the copy came to be by one page, all of it or nothing. */
+  writePage(partition: number, copied: ReadonlyMap<UserKey, LocalState>, head: CopyHead): void
   copied(partition: number, user: UserKey): LocalState | undefined
-  writeCopy(partition: number, user: UserKey, local: LocalState): void
   live(partition: number, user: UserKey): LocalState | undefined
   liveUsers(partition: number): UserKey[]
   writeLive(partition: number, user: UserKey, local: LocalState): void

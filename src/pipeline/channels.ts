@@ -47,16 +47,38 @@ export interface SweepMessage {
 
 /** Something outside did not answer; work goes on when it does. */
 export interface UnavailableMessage {
-  what: 'vectors' | 'state' | 'source' | 'control' | 'dead-letters' | 'model'
+  what: 'vectors' | 'state' | 'source' | 'schemas' | 'control' | 'dead-letters' | 'model'
   error: Error
   attempt: number
 }
 
 /** Something of ours was damaged or could not be kept, and work goes on without it; nothing is lost but time. */
 export interface MendedMessage {
-  what: 'event-vectors'
+  what: 'event-vectors' | 'vectors'
   /** What was wrong, and what follows from it. */
   message: string
+}
+
+/** Records were passed over or read again, because the log does not hold what was to be read next: loud, never silent. */
+export interface OutOfRangeMessage {
+  topic: string
+  partition: number
+  /** What was to be read next, and what is read instead; equal to it where that is the end of the work (`fail`). */
+  from: number
+  to: number
+  /** What the log holds. */
+  start: number
+  end: number
+  policy: string
+}
+
+/** What a client library says of its connections: for whoever looks for a cause. */
+export interface DriverLogMessage {
+  driver: string
+  level: 'warn' | 'error'
+  message: string
+  /** Whom it was connected to, if that is known. */
+  peer: string | null
 }
 
 class Channel<Message> {
@@ -84,3 +106,5 @@ export const owner = new Channel<OwnerMessage>('owner')
 export const swept = new Channel<SweepMessage>('sweep')
 export const unavailable = new Channel<UnavailableMessage>('unavailable')
 export const mended = new Channel<MendedMessage>('mended')
+export const outOfRange = new Channel<OutOfRangeMessage>('out-of-range')
+export const driverLog = new Channel<DriverLogMessage>('driver-log')

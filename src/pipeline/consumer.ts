@@ -31,6 +31,8 @@ export interface ConsumerParts {
   control: Control
   scheduler: Scheduler
   snapshots: Snapshots
+  /** Ends waits: nothing is read any more. */
+  stopping: AbortSignal
 }
 
 export class Consumer {
@@ -136,12 +138,17 @@ export class Consumer {
 
   /** A schema can't be fetched now: the partition waits, and reads on from the record that needs it. */
   private retryFrom(partition: Partition, error: UnavailableError): void {
-    const { clock, pauses, source } = this.parts
-    unavailable.publish({ what: 'source', error, attempt: 1 })
+    const { clock, pauses, source, stopping } = this.parts
+    // Who was asked a moment ago isn't down.
+    if (error.answered === null) unavailable.publish({ what: 'schemas', error, attempt: 1 })
     // First of all: whatever else resumes the partition, no record is passed over.
     source.seek(partition.number, partition.readPositions)
     pauses.pause(partition, 'schema')
-    void clock.sleep(error.retryAfterMs).then(() => pauses.resume(partition, 'schema'))
+    const alarm = new AbortController()
+    void error.answered?.then(() => alarm.abort())
+    void clock.sleep(error.retryAfterMs, AbortSignal.any([alarm.signal, stopping])).then(() => {
+      if (!stopping.aborted) pauses.resume(partition, 'schema')
+    })
   }
 
   /** The raw bytes are durable before their offsets count as acknowledged: nothing is lost. */

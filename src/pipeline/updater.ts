@@ -81,7 +81,8 @@ export class Updater implements SourceListener {
     this.ownership = ownership
     this.sweep = new Sweep(settings, ownership, control, scheduler, snapshots)
     const pauses = new Pauses(source)
-    this.consumer = new Consumer({ ...parts, pauses, ownership, control, scheduler, snapshots })
+    const { signal: stopping } = this.stopping
+    this.consumer = new Consumer({ ...parts, pauses, ownership, control, scheduler, snapshots, stopping })
     this.refresher = new Refresher({ ...parts, ownership, control, scheduler, flusher, snapshots })
     this.committer = new Committer({ ...parts, pauses, ownership, isBounded: () => this.refreshing })
     ownership.taken = () => this.lookAtEverybody()

@@ -231,8 +231,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'O5-doubt',
     file: 'pipeline/changelog-state-store.ts',
-    find: '    for (const record of late) this.doubt(partition, record)\n',
-    replace: '',
+    find: 'Math.max(kept?.doubtedEpoch ?? 0, isLate ? epoch : 0)',
+    replace: '(void isLate, 0)',
   },
   {
     rule: 'O7',
@@ -268,7 +268,7 @@ export const TRANSIENT: Record<
   topicId: {
     rule: 'O6-topic',
     file: 'pipeline/changelog-state-store.ts',
-    find: 'if (copy !== undefined && copy.topicId !== topicId) local.clear(partition)',
+    find: 'if (head !== undefined && head.topicId !== topicId) disk.clear(partition)',
     replace: '',
   },
   copiedAcknowledgements: {

@@ -1,7 +1,13 @@
 /** The changelog and the local disks of the consistency model's workers, as the real state store reaches them. */
 
 import type { UserKey } from '../../../src/events/ids.ts'
-import type { Changelog, ChangelogRecord, LocalStates } from '../../../src/pipeline/changelog.ts'
+import type {
+  Changelog,
+  ChangelogPage,
+  ChangelogRecord,
+  LocalState,
+  LocalStates,
+} from '../../../src/pipeline/changelog.ts'
 import type { UserState } from '../../../src/window/user-state.ts'
 import type { Disk, PendingAppend, World } from './world.ts'
 
@@ -11,16 +17,22 @@ export type { PendingAppend }
 export function changelogOf(world: World, appends: PendingAppend[]): Changelog {
   return {
     topicId: async () => world.changelogId,
-    read: async (partition, from) => ({
-      records: world.changelog[partition]!.filter(({ position }) => position >= from),
-      end: world.changelogEnd[partition]!,
-    }),
+    read: (partition, from) => pagesOf(world, partition, from),
     append: (partition, records) =>
       new Promise((resolve) => {
         if (records.length === 0) resolve()
         else appends.push({ partition, records: records.map(copyRecord), done: resolve })
       }),
   }
+}
+
+/** In two pages, so that what one knows of the other matters. */
+async function* pagesOf(world: World, partition: number, from: number): AsyncGenerator<ChangelogPage> {
+  const end = world.changelogEnd[partition]!
+  const records = world.changelog[partition]!.filter(({ position }) => position >= from)
+  const half = records.length >> 1
+  if (half > 0) yield { records: records.slice(0, half), next: records[half - 1]!.position + 1 }
+  yield { records: records.slice(half), next: end }
 }
 
 /** A disk, as whoever runs on it finds it. */
@@ -30,10 +42,12 @@ export function localStatesOf(world: World, diskId: number): LocalStates {
   const usersIn = (map: ReadonlyMap<string, unknown>, partition: number) =>
     [...map.keys()].filter((key) => key.startsWith(`${partition} `)).map((key) => key.slice(2) as UserKey)
   return {
-    position: (partition) => disk().positions.get(partition),
-    advance: (partition, position) => disk().positions.set(partition, position),
+    head: (partition) => disk().heads.get(partition),
+    writePage: (partition, copied, head) => {
+      for (const [user, local] of copied) disk().copies.set(name(partition, user), copyLocal(local)!)
+      disk().heads.set(partition, head)
+    },
     copied: (partition, user) => copyLocal(disk().copies.get(name(partition, user))),
-    writeCopy: (partition, user, local) => disk().copies.set(name(partition, user), copyLocal(local)!),
     live: (partition, user) => copyLocal(disk().lives.get(name(partition, user))),
     liveUsers: (partition) => usersIn(disk().lives, partition),
     writeLive: (partition, user, local) => disk().lives.set(name(partition, user), copyLocal(local)!),
@@ -47,7 +61,7 @@ export function localStatesOf(world: World, diskId: number): LocalStates {
     clear: (partition) => {
       for (const map of [disk().copies, disk().lives])
         for (const key of [...map.keys()]) if (key.startsWith(`${partition} `)) map.delete(key)
-      disk().positions.delete(partition)
+      disk().heads.delete(partition)
     },
   }
 }
@@ -57,8 +71,10 @@ function copyRecord(record: ChangelogRecord): ChangelogRecord {
   return { ...record, state: copyState(record.state) }
 }
 
-function copyLocal(local: { state: UserState; epochs: readonly number[] } | undefined) {
-  return local === undefined ? undefined : { state: copyState(local.state), epochs: [...local.epochs] }
+function copyLocal(local: LocalState | undefined): LocalState | undefined {
+  return local === undefined
+    ? undefined
+    : { ...local, state: copyState(local.state), epochs: [...local.epochs] }
 }
 
 function copyState(state: UserState): UserState {

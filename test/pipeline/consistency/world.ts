@@ -6,7 +6,12 @@ import type { SourceRecord } from '../../../src/events/source-record.ts'
 import type { GroupName, Instruction, InstructionId } from '../../../src/instructions/instruction.ts'
 import type { RegistryRecord } from '../../../src/instructions/registry.ts'
 import type { ModelId } from '../../../src/model/embedding-model.ts'
-import type { ChangelogRecord, LocalState, PositionedRecord } from '../../../src/pipeline/changelog.ts'
+import type {
+  ChangelogRecord,
+  CopyHead,
+  LocalState,
+  PositionedRecord,
+} from '../../../src/pipeline/changelog.ts'
 import type { ModelRecord } from '../../../src/vectors/model-registry.ts'
 import type { Point, PointId, WriteVersion } from '../../../src/vectors/vector-store.ts'
 
@@ -53,7 +58,7 @@ export interface PendingAppend {
 }
 
 export interface Disk {
-  positions: Map<number, { topicId: string; position: number }>
+  heads: Map<number, CopyHead>
   copies: Map<string, LocalState>
   lives: Map<string, LocalState>
 }
@@ -98,7 +103,7 @@ export class World {
   disk(id: number): Disk {
     let disk = this.disks.get(id)
     if (disk === undefined) {
-      disk = { positions: new Map(), copies: new Map(), lives: new Map() }
+      disk = { heads: new Map(), copies: new Map(), lives: new Map() }
       this.disks.set(id, disk)
     }
     return disk
