@@ -33,7 +33,7 @@ export function readCursor(after: string, request: NearestRequest): PageCursor {
   if (question !== questionOf(request))
     throw new RequestError(
       'page-of-other-question',
-      'expected the request of the page before, of which only k and after may change, got another: repeat its instruction, start, filter, threshold and exact, or leave after out',
+      'expected the request that the page before has answered, with another k and after at most, got another: repeat its instruction, users (or text, or vector), filter, threshold and exact, or leave after out',
     )
   return { model: model as ModelId, vectorName: vectorName as VectorName, offset: offset as number }
 }
@@ -92,7 +92,7 @@ function decoded(after: string): unknown[] {
   }
   throw new RequestError(
     'page-cursor',
-    'expected in after the next of an answer, unchanged, got another word: copy it whole, or leave it out for the first page',
+    'expected after to be the next of an answer, unchanged, got another text: copy it whole, or leave it out for the first page',
   )
 }
 

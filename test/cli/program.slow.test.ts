@@ -73,6 +73,25 @@ suite('the program', { concurrency: 3 }, () => {
       )
     })
 
+    test('a page says how the next is asked for, the last says nothing, and another question is refused', async () => {
+      const first = await runToEnd([...here, 'nearest', 'ada', '-k', '1'])
+      const next = /^there are more: the same command with --after (\S+)$/m.exec(first.stderr)![1]!
+      const second = await runToEnd([...here, 'nearest', 'ada', '-k', '1', '--after', next])
+      assert.doesNotMatch(second.stderr, /there are more/)
+      const users = [first, second].map(({ stdout }) => / (ben|chloe) /.exec(stdout)![1])
+      assert.deepEqual(users.sort(), ['ben', 'chloe'])
+      const other = await runToEnd([...here, 'nearest', 'ada', '--before', '2020-01-01', '--after', next], 2)
+      assert.match(other.stderr, /^error: page-of-other-question: /m)
+      const nobody = await runToEnd([...here, 'nearest', 'ada', '--before', '2020-01-01'])
+      assert.deepEqual([nobody.stdout, /^nobody fits$/m.test(nobody.stderr)], ['', true])
+    })
+
+    test('over SQLite recall says that every search is exact', async () => {
+      const { stdout } = await runToEnd([...here, 'collections', 'recall', '-k', '1', '--json'])
+      const { alwaysExact, recall, users: asked } = JSON.parse(stdout)
+      assert.deepEqual([alwaysExact, recall, asked], [true, { mean: 1, p5: 1 }, 3])
+    })
+
     test('an instruction that is added is embedded before the verb ends, and a forgotten user is gone', async () => {
       await runToEnd([...here, 'instructions', 'add', 'next', 'What next?'])
       const { stdout } = await runToEnd([...here, 'nearest', 'ada', '-i', 'next', '--json'])
@@ -161,7 +180,13 @@ suite('the program', { concurrency: 3 }, () => {
       runToEnd([...there, 'user', 'ada', '--vectors', '--json']),
       runToEnd([...there, 'verify', '--json']),
       runToEnd([...there, 'users', 'parked']),
+      runToEnd([...there, 'nearest', 'ada', '-k', '1', '--json']),
+      runToEnd([...there, 'collections', 'recall', '-i', 'next', '-k', '1']),
     ])
+    const page = JSON.parse(asked[4].stdout)
+    const rest = await runToEnd([...there, 'nearest', 'ada', '--after', page.next, '--json'])
+    assert.deepEqual([page.neighbours.length, JSON.parse(rest.stdout).neighbours.length], [1, 1])
+    assert.match(asked[5].stdout, /^recall@1 over 3 users: mean 1\.0000, p5 1\.0000$/m)
     assert.match(asked[0].stdout, /^next +main +active +What next\?$/m)
     assert.equal(JSON.parse(asked[1].stdout).instructions[0].vector.length, 16)
     assert.deepEqual(JSON.parse(asked[2].stdout).wrong, [])
