@@ -26,10 +26,17 @@ export class RecordError extends FreshetError {}
 export class UnavailableError extends FreshetError {
   /** Milliseconds to wait before the next attempt. */
   readonly retryAfterMs: number
+  /** Settles when the answer comes that is under way: the next attempt need not wait longer. Never rejects; null: none is. */
+  readonly answered: Promise<void> | null
 
-  constructor(code: string, message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: ErrorOptions & { retryAfterMs?: number; answered?: Promise<void> } = {},
+  ) {
     super(code, message, options)
     this.retryAfterMs = options.retryAfterMs ?? 1_000
+    this.answered = options.answered ?? null
   }
 }
 
