@@ -44,6 +44,7 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   '@clack/prompts': { home: 'src/cli', why: 'bars, spinners and questions in a terminal' },
   '@fastify/rate-limit': { home: 'src/server', why: 'counts requests per caller' },
   '@fastify/swagger': { home: 'src/server', why: 'turns route schemas into an OpenAPI document' },
+  '@qdrant/js-client-rest': { home: 'src/drivers/qdrant', why: "Qdrant's own client, types and all" },
   '@huggingface/tokenizers': { home: 'src/model', why: 'reads every tokenizer.json; its ids are verified' },
   avsc: { home: 'src/events', why: 'Avro with resolvers fast enough for the data path' },
   commander: { home: 'src/cli', why: 'verbs, options and --help' },
@@ -63,6 +64,7 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   piscina: { home: 'src/drivers/onnx', why: 'worker threads with transfer lists' },
   'prom-client': { home: 'src/observability', why: 'the Prometheus text format' },
   'pure-rand': { home: 'src/model', why: 'seeded draws that are the same on every machine' },
+  undici: { home: 'src/drivers/qdrant', why: 'streams a body over kept connections; fetch hides both' },
   uuid: { home: 'src/vectors', why: 'UUIDv5 of a user' },
   yaml: { home: 'src/config', why: 'YAML with line numbers' },
   zod: {

@@ -1,13 +1,73 @@
 /** Opens the store of vectors on a Qdrant server: nothing is written before its version, key and address are known to do. */
 
+import { ConfigError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { QdrantVectorStore } from './qdrant-vector-store.ts'
+import { errorOf, RestClient } from './rest-client.ts'
+import { RestPointWriter } from './rest-point-writer.ts'
 
 /**
  * @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear`, `qdrant-version`, `qdrant-key`, `qdrant-key-read-only`
  * @throws {UnavailableError} `qdrant-unavailable`
  */
 export async function openQdrant(settings: QdrantSettings, clock: Clock): Promise<QdrantVectorStore> {
-  return new QdrantVectorStore(settings, clock)
+  const rest = new RestClient(settings, clock)
+  try {
+    await checkVersion(rest)
+    await checkKey(rest)
+  } catch (error) {
+    await rest.close()
+    throw error
+  }
+  const writer = new RestPointWriter(rest, settings.writeOrdering)
+  return new QdrantVectorStore({ settings, clock, rest, writer })
+}
+
+/** What an older server lacks; worse, it passes over fields that it doesn't know, and answers 200. */
+const LACKING: readonly [since: Version, what: string][] = [
+  [[1, 15, 4], 'conditional writes (update_filter), without which a stale worker overwrites newer vectors'],
+  [[1, 17, 0], 'update_mode'],
+  [[1, 18, 0], 'vector names that come and go with instructions'],
+]
+const VERSION_MIN: Version = [1, 18, 0]
+
+type Version = readonly [major: number, minor: number, patch: number]
+
+/** @throws {ConfigError} `qdrant-url`, `qdrant-version` */
+async function checkVersion(rest: RestClient): Promise<void> {
+  const greeting = await rest.greeting({ what: 'greet the server', collection: null })
+  const version = (greeting as { version?: unknown } | null)?.version
+  const match = typeof version === 'string' ? /^(\d+)\.(\d+)\.(\d+)/.exec(version) : null
+  if (match === null)
+    throw new ConfigError(
+      'qdrant-url',
+      'expected a Qdrant server that says its version, got something else: set vectors.qdrant.url to its REST port (6333)',
+    )
+  const found: Version = [Number(match[1]), Number(match[2]), Number(match[3])]
+  if (!isBefore(found, VERSION_MIN)) return
+  const lacking = LACKING.filter(([since]) => isBefore(found, since)).map(([, what]) => what)
+  throw new ConfigError(
+    'qdrant-version',
+    `expected Qdrant 1.18 or later, got ${version}, which lacks ${lacking.join('; ')}: upgrade the server`,
+  )
+}
+
+function isBefore(a: Version, b: Version): boolean {
+  const at = a.findIndex((part, i) => part !== b[i])
+  return at >= 0 && a[at]! < b[at]!
+}
+
+/**
+ * A change of aliases that changes none: the server looks at the key before it looks at what is to be done. A key for
+ * some collections only can't be judged here; its first write will be.
+ *
+ * @throws {ConfigError} `qdrant-key`, `qdrant-key-read-only`
+ */
+async function checkKey(rest: RestClient): Promise<void> {
+  const asked = { what: 'check the key', collection: null }
+  const verdict = await rest.ask(asked, (api, init) => api.updateAliases({ actions: [] }, init))
+  if (verdict.kind === 'done' || verdict.kind === 'refused') return
+  const error = errorOf(asked, verdict)
+  if (error.code !== 'qdrant-key-rights') throw error
 }

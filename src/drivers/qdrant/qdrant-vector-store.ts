@@ -1,8 +1,9 @@
 /** `VectorStore` on a Qdrant server: one collection per group and model, whole points, every write fenced. */
 
-import { BugError } from '../../errors.ts'
+import { ConfigError, RequestError } from '../../errors.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
 import type { Clock } from '../../pipeline/clock.ts'
+import { type CollectionShape, checkedPoints, checkQuery } from '../../vectors/checks.ts'
 import type {
   AliasName,
   CollectionInfo,
@@ -18,44 +19,226 @@ import type {
   VectorStore,
   WriteVersion,
 } from '../../vectors/vector-store.ts'
+import { refusedRequest } from './answers.ts'
+import { upsertAll } from './bulk-upsert.ts'
+import { fence } from './fence.ts'
+import { oldStubFilter, toDeleteBy } from './point-filters.ts'
+import { readPoints } from './point-reads.ts'
+import { PointSearch } from './point-search.ts'
+import type { PointWriter } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
+import { errorOf, type RestClient } from './rest-client.ts'
+import { type OwnCollection, ServerCollections } from './server-collections.ts'
+import { localName, serverName } from './server-names.ts'
 
-const nothing = (..._: unknown[]): never => {
-  throw new BugError('invariant', 'this driver is being written')
+interface StoreParts {
+  settings: QdrantSettings
+  clock: Clock
+  rest: RestClient
+  writer: PointWriter
 }
 
+/** Of no user: UUIDv5 never gives it. */
+const NOBODY = '00000000-0000-0000-0000-000000000000'
+
 export class QdrantVectorStore implements VectorStore {
-  constructor(settings: QdrantSettings, clock: Clock) {
-    void [settings, clock]
+  private readonly parts: StoreParts
+  private readonly catalogue: ServerCollections
+  private readonly searcher: PointSearch
+  /** What a collection looked like when it was last looked at; another process may have changed it since. */
+  private readonly seen = new Map<CollectionName, OwnCollection>()
+
+  constructor(parts: StoreParts) {
+    this.parts = parts
+    this.catalogue = new ServerCollections(parts.rest, parts.settings)
+    this.searcher = new PointSearch(parts.rest, parts.settings)
   }
 
-  collections = async (): Promise<CollectionInfo[]> => nothing()
-  ensureCollection = async (spec: CollectionSpec): Promise<void> => nothing(spec)
-  dropCollection = async (name: CollectionName): Promise<void> => nothing(name)
-  ensureVectorNames = async (name: CollectionName, names: readonly VectorName[]): Promise<void> =>
-    nothing(name, names)
-  dropVectorNames = async (name: CollectionName, names: readonly VectorName[]): Promise<void> =>
-    nothing(name, names)
-  readerNames = async (name: CollectionName): Promise<ReadonlyMap<InstructionId, VectorName>> => nothing(name)
-  setReaderNames = async (
-    name: CollectionName,
-    readers: ReadonlyMap<InstructionId, VectorName>,
-  ): Promise<void> => nothing(name, readers)
-  upsert = async (
+  collections(): Promise<CollectionInfo[]> {
+    return this.catalogue.infos()
+  }
+
+  async ensureCollection(spec: CollectionSpec): Promise<void> {
+    this.seen.set(spec.name, await this.catalogue.ensure(spec))
+  }
+
+  async dropCollection(name: CollectionName): Promise<void> {
+    this.seen.delete(name)
+    await this.catalogue.drop(name)
+  }
+
+  async ensureVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void> {
+    await this.catalogue.addVectorNames(await this.look(name), vectorNames)
+    this.seen.delete(name)
+  }
+
+  async dropVectorNames(name: CollectionName, vectorNames: readonly VectorName[]): Promise<void> {
+    await this.catalogue.dropVectorNames(await this.look(name), vectorNames)
+    this.seen.delete(name)
+  }
+
+  async readerNames(name: CollectionName): Promise<ReadonlyMap<InstructionId, VectorName>> {
+    return (await this.look(name)).readerNames
+  }
+
+  setReaderNames(name: CollectionName, readerNames: ReadonlyMap<InstructionId, VectorName>): Promise<void> {
+    return this.catalogue.setReaderNames(name, readerNames)
+  }
+
+  async upsert(
     name: CollectionName,
     version: WriteVersion,
     points: readonly Point[],
-  ): Promise<RefusedPoint[]> => nothing(name, version, points)
-  get = async (
+  ): Promise<RefusedPoint[]> {
+    const { settings, clock, writer } = this.parts
+    const collection = await this.with(name, vectorNamesOf(points))
+    const { points: checked, refused } = checkedPoints(shapeOf(collection), points)
+    const batch = {
+      collection: collection.server,
+      version,
+      writtenAtMs: clock.nowMs(),
+      points: checked,
+    }
+    const bad = await this.orForget(name, () =>
+      upsertAll(writer, batch, settings, () => this.checkTaken(collection, version)),
+    )
+    return [...refused, ...bad]
+  }
+
+  async get(
     name: CollectionName,
     ids: readonly PointId[],
     vectorNames?: readonly VectorName[],
-  ): Promise<Map<PointId, StoredPoint>> => nothing(name, ids, vectorNames)
-  purgeStubs = async (name: CollectionName, beforeMs: number): Promise<number> => nothing(name, beforeMs)
-  search = async (name: CollectionName, query: SearchQuery): Promise<Hit[]> => nothing(name, query)
-  differences = async (name: CollectionName): Promise<Difference[]> => nothing(name)
-  mend = async (name: CollectionName): Promise<void> => nothing(name)
-  alias = async (alias: AliasName): Promise<CollectionName | null> => nothing(alias)
-  setAlias = async (alias: AliasName, name: CollectionName): Promise<void> => nothing(alias, name)
-  close = async (): Promise<void> => {}
+  ): Promise<Map<PointId, StoredPoint>> {
+    const { rest, settings } = this.parts
+    const read = async (collection: OwnCollection) => {
+      const { server, vectorNames: known } = collection
+      const wanted = vectorNames === undefined ? null : vectorNames.filter((one) => known.has(one))
+      return await this.orForget(name, () => readPoints(rest, server, ids, wanted, settings))
+    }
+    try {
+      return await read(await this.with(name, vectorNames ?? []))
+    } catch (error) {
+      // A name was dropped since we looked.
+      if (!isVectorNameUnknown(error)) throw error
+      return await read(await this.look(name))
+    }
+  }
+
+  /** V3. @returns how many such stubs there were just before; one may be filled or come before they are deleted */
+  async purgeStubs(name: CollectionName, writtenBeforeMs: number): Promise<number> {
+    const collection_name = this.catalogue.serverName(name)
+    const filter = oldStubFilter(writtenBeforeMs)
+    const count = await this.catalogue.count(collection_name, filter, true)
+    // A delete by filter waits for every write of its shard: not for nothing.
+    if (count === 0) return 0
+    const { rest, settings } = this.parts
+    const body = { collection_name, filter: toDeleteBy(filter), wait: true, ordering: settings.writeOrdering }
+    await rest.result({ what: 'purge stubs', collection: collection_name }, (api, init) =>
+      api.deletePoints(body, init),
+    )
+    return count
+  }
+
+  async search(name: CollectionName, query: SearchQuery): Promise<Hit[]> {
+    const collection = await this.with(name, [query.vectorName])
+    checkQuery(shapeOf(collection), query)
+    try {
+      return await this.orForget(name, () => this.searcher.search(collection.server, query))
+    } catch (error) {
+      if (!isVectorNameUnknown(error)) throw error
+      throw new RequestError('search-vector-name', error.message, { status: 404, cause: error })
+    }
+  }
+
+  differences(name: CollectionName): Promise<Difference[]> {
+    return this.catalogue.differences(name)
+  }
+
+  async mend(name: CollectionName): Promise<void> {
+    await this.catalogue.mend(name)
+  }
+
+  async alias(alias: AliasName): Promise<CollectionName | null> {
+    const { rest, settings } = this.parts
+    const alias_name = serverName(settings.prefix, alias)
+    const asked = { what: `read the alias ${alias_name}`, collection: null }
+    const { aliases } = await rest.result(asked, (api, init) => api.getCollectionsAliases({}, init))
+    const found = aliases.find((one) => one.alias_name === alias_name)
+    return found === undefined ? null : localName(settings.prefix, found.collection_name)
+  }
+
+  /**
+   * One action: it re-points an alias that is there. To delete it first would be as atomic for readers, but where the
+   * new collection is missing the deletion stays done.
+   */
+  async setAlias(alias: AliasName, name: CollectionName): Promise<void> {
+    const { rest, settings } = this.parts
+    const collection_name = this.catalogue.serverName(name)
+    const alias_name = serverName(settings.prefix, alias)
+    const asked = { what: `set the alias ${alias_name}`, collection: collection_name }
+    const actions = [{ create_alias: { collection_name, alias_name } }]
+    await rest.result(asked, (api, init) => api.updateAliases({ actions }, init))
+  }
+
+  async close(): Promise<void> {
+    await this.parts.writer.close()
+    await this.parts.rest.close()
+  }
+
+  /** Looks at the server. @throws {ConfigError} `collection-missing`, `collection-foreign` */
+  private async look(name: CollectionName): Promise<OwnCollection> {
+    this.seen.delete(name)
+    const collection = await this.catalogue.existing(name)
+    this.seen.set(name, collection)
+    return collection
+  }
+
+  /** The collection as it was last seen, or looked at again where it lacked one of the names. */
+  private async with(name: CollectionName, vectorNames: Iterable<VectorName>): Promise<OwnCollection> {
+    const seen = this.seen.get(name)
+    if (seen === undefined) return await this.look(name)
+    for (const one of vectorNames) if (!seen.vectorNames.has(one)) return await this.look(name)
+    return seen
+  }
+
+  /** The server knows better than what was last seen: what it denies is looked at again the next time. */
+  private async orForget<T>(name: CollectionName, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof ConfigError) this.seen.delete(name)
+      throw error
+    }
+  }
+
+  /** Writes nothing: `update_only` of a point that nobody has. @throws {ConfigError} `qdrant-refused` when even that is refused */
+  private async checkTaken({ server }: OwnCollection, version: WriteVersion): Promise<void> {
+    const { rest, settings } = this.parts
+    const asked = { what: 'write points', collection: server }
+    const body = {
+      collection_name: server,
+      wait: true,
+      ordering: settings.writeOrdering,
+      points: [{ id: NOBODY, payload: {}, vector: {} }],
+      update_mode: 'update_only' as const,
+      update_filter: fence(version),
+    }
+    const verdict = await rest.ask(asked, (api, init) => api.upsertPoints(body, init))
+    if (verdict.kind === 'refused') throw refusedRequest(asked, verdict.reason)
+    if (verdict.kind !== 'done') throw errorOf(asked, verdict)
+  }
+}
+
+function shapeOf({ spec, vectorNames }: OwnCollection): CollectionShape {
+  const hasVectorName = (name: VectorName) => vectorNames.has(name)
+  return { name: spec.name, dimensions: spec.dimensions, hasVectorName }
+}
+
+function* vectorNamesOf(points: readonly Point[]): Generator<VectorName> {
+  for (const point of points) if (point.kind === 'vectors') yield* point.vectors.keys()
+}
+
+function isVectorNameUnknown(error: unknown): error is ConfigError {
+  return error instanceof ConfigError && error.code === 'vector-name-unknown'
 }

@@ -1,0 +1,222 @@
+/** Requests over REST: through the client where it does well, past it where points are written. */
+
+import { QdrantClient } from '@qdrant/js-client-rest'
+import { Agent, type Dispatcher } from 'undici'
+import { type FreshetError, UnavailableError } from '../../errors.ts'
+import type { Clock } from '../../pipeline/clock.ts'
+import { type Answer, type Asked, isDropped, judge, refusedRequest, type Verdict } from './answers.ts'
+import type { QdrantSettings } from './qdrant-settings.ts'
+import { serverAddress } from './server-address.ts'
+
+/** Below the 5 s after which a server with its own settings closes: a request on a dead connection is lost time. */
+const KEEP_ALIVE_MS = 4_000
+
+/** With gzip the server answers in many small segments, and each waits 40 ms for the last one's receipt. */
+const HEADERS = { 'accept-encoding': 'identity' }
+
+type OpenApiClient = ReturnType<QdrantClient['api']>
+type Call<T> = (api: OpenApiClient, init: RequestInit) => Promise<{ data: { result?: T | null } }>
+
+export class RestClient {
+  private readonly agent: Agent
+  private readonly api: OpenApiClient
+  private readonly origin: string
+  private readonly prefix: string
+  private readonly headers: Record<string, string>
+  private readonly timeoutMs: number
+  private readonly clock: Clock
+  private readonly closing = new AbortController()
+
+  /** @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear` */
+  constructor(
+    {
+      url,
+      apiKey,
+      timeoutMs,
+      connectionsMax,
+    }: Pick<QdrantSettings, 'url' | 'apiKey' | 'timeoutMs' | 'connectionsMax'>,
+    clock: Clock,
+  ) {
+    const { origin, port, prefix } = serverAddress(url, apiKey)
+    this.origin = origin
+    this.prefix = prefix
+    this.timeoutMs = timeoutMs
+    this.clock = clock
+    // The key goes as a header of ours: the client warns on the console about its own.
+    this.headers = apiKey === null ? HEADERS : { ...HEADERS, 'api-key': apiKey }
+    this.agent = new Agent({
+      connections: connectionsMax,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
+      connect: { timeout: timeoutMs },
+      // A request has one limit as a whole, in `bounded`.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+    const client = new QdrantClient({
+      url: origin,
+      port,
+      ...(prefix === '' ? {} : { prefix }),
+      timeout: Number.POSITIVE_INFINITY,
+      headers: this.headers,
+      checkCompatibility: false,
+    })
+    this.api = client.api()
+  }
+
+  /** @returns what the server answered @throws what `judge` makes of any other answer */
+  async result<T>(asked: Asked, call: Call<T>, timeoutMs = this.timeoutMs): Promise<T> {
+    const verdict = await this.ask(asked, call, timeoutMs)
+    if (verdict.kind === 'done') return verdict.result as T
+    throw errorOf(asked, verdict)
+  }
+
+  /** Asks through the client. @throws {UnavailableError} `vectors-closed` */
+  ask<T>(asked: Asked, call: Call<T>, timeoutMs = this.timeoutMs): Promise<Verdict> {
+    return this.twice(asked, timeoutMs, async (signal) => {
+      const seen: Seen = { status: null, retryAfter: null }
+      const dispatcher = this.agent.compose(noteHead(seen))
+      // The types of the dispatcher are those of the undici inside Node, which is another than ours.
+      const init = { signal, dispatcher, redirect: 'manual' } as unknown as RequestInit
+      try {
+        const { data } = await call(this.api, init)
+        return { kind: 'http', status: 200, body: data, retryAfter: null }
+      } catch (error) {
+        return answerOf(error, seen)
+      }
+    })
+  }
+
+  /** Sends a body of our own making, slice by slice. @param body called once an attempt */
+  put(asked: Asked, path: string, body: () => AsyncIterable<Uint8Array>): Promise<Verdict> {
+    return this.twice(asked, this.timeoutMs, async (signal) => {
+      const response = await this.agent.request({
+        origin: this.origin,
+        path: `${this.prefix}${path}`,
+        method: 'PUT',
+        headers: { ...this.headers, accept: 'application/json', 'content-type': 'application/json' },
+        // undici takes any iterable, its types only streams.
+        body: body() as unknown as Dispatcher.DispatchOptions['body'] & null,
+        signal,
+      })
+      const { 'retry-after': retryAfter } = response.headers
+      const text = await response.body.text()
+      return {
+        kind: 'http',
+        status: response.statusCode,
+        body: parsed(text),
+        retryAfter: typeof retryAfter === 'string' ? retryAfter : null,
+      }
+    })
+  }
+
+  /** @returns the text of an answer that isn't in the server's usual frame, e.g. of `/` */
+  async greeting(asked: Asked): Promise<unknown> {
+    let body: unknown
+    const verdict = await this.ask(asked, async (api, init) => {
+      body = (await api.root({}, init)).data
+      return { data: { result: null } }
+    })
+    if (verdict.kind !== 'done') throw errorOf(asked, verdict)
+    return body
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort()
+    await this.agent.destroy()
+  }
+
+  /** A connection that was dropped under the request is no reason to wait; the second time it is. */
+  private async twice(
+    asked: Asked,
+    timeoutMs: number,
+    attempt: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Verdict> {
+    let answer = await this.bounded(timeoutMs, attempt)
+    if (isDropped(answer)) answer = await this.bounded(timeoutMs, attempt)
+    return judge(answer, asked, this.clock.nowMs())
+  }
+
+  /** @throws {UnavailableError} `vectors-closed` */
+  private async bounded(
+    timeoutMs: number,
+    attempt: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    const limit = new AbortController()
+    const timer = setTimeout(() => limit.abort(), timeoutMs)
+    let answer: Answer
+    try {
+      answer = await attempt(AbortSignal.any([limit.signal, this.closing.signal]))
+    } catch (error) {
+      answer = answerOf(error, { status: null, retryAfter: null })
+    } finally {
+      clearTimeout(timer)
+    }
+    if (this.closing.signal.aborted && answer.kind !== 'http') throw closed()
+    return limit.signal.aborted && answer.kind === 'network'
+      ? { kind: 'timeout', afterMs: timeoutMs }
+      : answer
+  }
+}
+
+/** What an answer that isn't `done` is where nothing else was to be expected. */
+export function errorOf(asked: Asked, verdict: Exclude<Verdict, { kind: 'done' }>): FreshetError {
+  if (verdict.kind === 'error' || verdict.kind === 'cut-off') return verdict.error
+  return refusedRequest(asked, verdict.kind === 'exists' ? 'that it exists already' : verdict.reason)
+}
+
+interface Seen {
+  status: number | null
+  retryAfter: string | null
+}
+
+/** The client keeps one character of the header, and throws on a date: so it is read where it goes by. */
+function noteHead(seen: Seen): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) =>
+    dispatch(options, {
+      onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
+      onRequestUpgrade: (controller, status, headers, socket) =>
+        handler.onRequestUpgrade?.(controller, status, headers, socket),
+      onResponseStart: (controller, status, headers, message) => {
+        const { 'retry-after': value } = headers
+        seen.status = status
+        seen.retryAfter = typeof value === 'string' ? value : null
+        handler.onResponseStart?.(controller, status, headers, message)
+      },
+      onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+      onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
+      onResponseError: (controller, error) => handler.onResponseError?.(controller, error),
+    })
+}
+
+/** What the client throws: its errors of HTTP carry a status, the others are undici's, a cause or two deep. */
+function answerOf(error: unknown, { status, retryAfter }: Seen): Answer {
+  if (typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number') {
+    const body = 'data' in error ? error.data : null
+    return { kind: 'http', status: error.status, body, retryAfter }
+  }
+  // Its own error for this status has lost the server's words.
+  if (status === 429) return { kind: 'http', status, body: 'too many requests', retryAfter }
+  return { kind: 'network', code: codeOf(error), cause: error }
+}
+
+function codeOf(error: unknown): string | null {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
+    if ('code' in at && typeof at.code === 'string') return at.code
+  return null
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function closed(): UnavailableError {
+  return new UnavailableError(
+    'vectors-closed',
+    'expected an open store of vectors, got one that is closed: ask again once freshet is back',
+  )
+}
