@@ -172,8 +172,11 @@ function neighbourOf({ score, payload }: Hit): Neighbour {
   return { tenant, user, score, segment, lastEventAtMs }
 }
 
+/** The same loss, as whoever sees it first says it: the check of a query, or the server behind a driver. */
+const GONE: ReadonlySet<string> = new Set(['collection-missing', 'search-vector-name', 'vector-name-unknown'])
+
 function isGone(error: unknown): boolean {
-  return error instanceof FreshetError && ['collection-missing', 'search-vector-name'].includes(error.code)
+  return error instanceof FreshetError && GONE.has(error.code)
 }
 
 function notReady(id: InstructionId, cause?: unknown): UnavailableError {

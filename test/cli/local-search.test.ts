@@ -288,12 +288,14 @@ suite('pages of neighbours', () => {
     const request: NearestRequest = { instruction: GENERAL, k: 1, from: { users: [ref('ada')] } }
     await assert.rejects(down.nearest(request), { name: 'UnavailableError', code: 'disk-full' })
     await assert.rejects(down.nearest({ ...request, after: next! }), { name: 'UnavailableError' })
-    const lost = searchOver({ search: () => Promise.reject(new ConfigError('collection-missing', 'gone')) })
-    await assert.rejects(lost.nearest(request), { name: 'UnavailableError', code: 'instruction-not-ready' })
-    await assert.rejects(lost.nearest({ ...request, after: next! }), {
-      code: 'page-of-other-model',
-      status: 410,
-    })
+    for (const code of ['collection-missing', 'vector-name-unknown']) {
+      const lost = searchOver({ search: () => Promise.reject(new ConfigError(code, 'gone')) })
+      await assert.rejects(lost.nearest(request), { name: 'UnavailableError', code: 'instruction-not-ready' })
+      await assert.rejects(lost.nearest({ ...request, after: next! }), {
+        code: 'page-of-other-model',
+        status: 410,
+      })
+    }
     const empty = searchOver({ alias: async () => null })
     await assert.rejects(empty.nearest(request), { name: 'UnavailableError', code: 'instruction-not-ready' })
   })
