@@ -72,12 +72,14 @@ export class ChangelogStateStore implements StateStore {
     const appended = this.changelog.append(partition, records)
     const older: ChangelogRecord[] = []
     for (const { user, epoch, state } of records) {
-      const { epochs = [], doubtedEpoch = 0 } = this.local(partition, user) ?? {}
+      const local = this.local(partition, user)
+      const epochs = local?.epochs ?? []
       for (const old of epochs) if (old < epoch) older.push({ kind: 'state', user, epoch: old, state: null })
       this.disk.writeLive(partition, user, {
-        state,
+        // What was spilled meanwhile may have gone further: its events stay, its acknowledgements don't.
+        state: joinedLater(local?.state, state, this.caps()),
         epochs: [...epochs.filter((old) => old > epoch), epoch],
-        doubtedEpoch,
+        doubtedEpoch: local?.doubtedEpoch ?? 0,
       })
     }
     await appended
@@ -141,9 +143,7 @@ export class ChangelogStateStore implements StateStore {
     const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
     if (state === null) return kept === undefined ? undefined : { ...kept, epochs: otherEpochs }
     const doubtedEpoch = Math.max(kept?.doubtedEpoch ?? 0, isLate ? epoch : 0)
-    // Of one epoch the later record says what was acknowledged; the join alone could not tell which is later.
-    const earlier = kept?.state.epoch === epoch ? { ...kept.state, epoch: epoch - 0.5 } : kept?.state
-    const joined = earlier === undefined ? state : joinStates(earlier, state, this.caps())
+    const joined = joinedLater(kept?.state, state, this.caps())
     const acknowledged = new Map([...joined.acknowledged].filter(([, known]) => known.epoch > doubtedEpoch))
     return { state: { ...joined, acknowledged }, epochs: [...otherEpochs, epoch], doubtedEpoch }
   }
@@ -161,6 +161,13 @@ export class ChangelogStateStore implements StateStore {
       doubtedEpoch: copied?.doubtedEpoch ?? 0,
     })
   }
+}
+
+/** Of one epoch the later record says what was acknowledged; the join alone could not tell which is later. */
+function joinedLater(earlier: UserState | undefined, later: UserState, caps: WindowCaps): UserState {
+  if (earlier === undefined) return later
+  const isSameEpoch = earlier.epoch === later.epoch
+  return joinStates(isSameEpoch ? { ...earlier, epoch: later.epoch - 0.5 } : earlier, later, caps)
 }
 
 /** O4: the confirmed checkpoint of the highest epoch; claims whose check never passed count for nothing. */

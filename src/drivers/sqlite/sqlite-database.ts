@@ -12,6 +12,8 @@ export interface SqliteOptions {
   isReadOnly?: boolean
   /** Bytes; only a new file takes it. */
   pageBytes?: number
+  /** What a power cut takes can be had again from elsewhere: commits don't wait for the disk. */
+  isCache?: boolean
   /** Pages the file may grow to: how tests make a disk full. */
   pagesMax?: number
 }
@@ -43,7 +45,7 @@ export class SqliteDatabase {
   private depth = 0
   private committed: (() => void)[] = []
 
-  constructor({ path, migrations, isReadOnly = false, pageBytes, pagesMax }: SqliteOptions) {
+  constructor({ path, migrations, isReadOnly = false, isCache = false, pageBytes, pagesMax }: SqliteOptions) {
     this.path = path
     try {
       this.db = new DatabaseSync(path, { readOnly: isReadOnly, timeout: LOCK_WAIT_MS })
@@ -51,7 +53,7 @@ export class SqliteDatabase {
       throw toFreshetError(cause, path)
     }
     try {
-      this.open(migrations, isReadOnly, pageBytes)
+      this.open(migrations, isReadOnly, isCache, pageBytes)
       if (pagesMax !== undefined) this.db.exec(`PRAGMA max_page_count = ${Math.trunc(pagesMax)}`)
     } catch (cause) {
       this.db.close()
@@ -137,12 +139,17 @@ export class SqliteDatabase {
     if (this.db.isOpen) this.db.close()
   }
 
-  private open(migrations: readonly string[], isReadOnly: boolean, pageBytes: number | undefined): void {
+  private open(
+    migrations: readonly string[],
+    isReadOnly: boolean,
+    isCache: boolean,
+    pageBytes: number | undefined,
+  ): void {
     if (!isReadOnly) {
       if (pageBytes !== undefined) this.db.exec(`PRAGMA page_size = ${pageBytes}`)
       this.db.exec('PRAGMA journal_mode = WAL')
       // What was acknowledged must survive a power cut, not only a crash of ours.
-      this.db.exec('PRAGMA synchronous = FULL')
+      this.db.exec(`PRAGMA synchronous = ${isCache ? 'NORMAL' : 'FULL'}`)
       this.db.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`)
     }
     this.db.exec('PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384')
