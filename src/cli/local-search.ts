@@ -161,7 +161,9 @@ export class LocalSearch {
       const own = point?.kind === 'vectors' ? point.vectors.get(vectorName) : undefined
       if (own === undefined) throw notEmbedded(refs[i]!, known[i]!.state)
       vector ??= new Float32Array(own.length)
-      for (let at = 0; at < vector.length; at++) vector[at]! += own[at]!
+      // A store may give vectors back at norm 1 or as they were written: only their directions count.
+      const scale = 1 / Math.hypot(...own)
+      for (let at = 0; at < vector.length; at++) vector[at]! += own[at]! * scale
     }
     return { vector: vector!, exclude, stale: known.some((one) => this.lookup.isStale(one, target)) }
   }
