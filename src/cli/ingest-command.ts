@@ -12,11 +12,12 @@ import { dayString } from '../window/day.ts'
 import { importDay } from './import-day.ts'
 import { type ImportFile, openImportFile } from './import-file.ts'
 import { type FileReport, importFile } from './importer.ts'
+import { openStandalone } from './open-standalone.ts'
 import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked, settle } from './service-access.ts'
 import { Spool } from './spool.ts'
-import { openStandalone, type Standalone } from './standalone.ts'
+import type { Standalone } from './standalone.ts'
 
 interface IngestOptions extends GlobalOptions {
   asOf?: number

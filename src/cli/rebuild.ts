@@ -1,16 +1,26 @@
 /** Vectors that were lost or came back from a backup: a record makes every owner embed everybody anew (V6). */
 
-import type { DataDirectory } from '../drivers/sqlite/data-directory.ts'
 import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
 import { MAIN_GROUP } from '../instructions/instruction.ts'
 import type { ModelRegistry } from '../vectors/model-registry.ts'
 import { collectionName } from '../vectors/names.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
+import type { ServerVectors } from './server-marks.ts'
 
 /** Appends the record: hashes acknowledged before it count for nothing, wherever they are kept. */
 export async function requestRebuild(controlLog: SqliteControlLog): Promise<void> {
   const { active, also, existing } = (await controlLog.models(-1)).at(-1)!
   await controlLog.appendModel({ active, also, existing, rebuild: true })
+}
+
+interface FoundVectors {
+  controlLog: SqliteControlLog
+  vectors: Pick<VectorStore, 'collections' | 'dropCollection'>
+  /** Whether the states were ever taken over. */
+  wasUsedBefore: () => Promise<boolean>
+  state: ServerVectors
+  /** Marks states and vectors as of one time. */
+  agree: () => Promise<void>
 }
 
 /**
@@ -19,19 +29,19 @@ export async function requestRebuild(controlLog: SqliteControlLog): Promise<void
  *
  * @returns whether a rebuild was asked for
  */
-export async function rebuildIfLost(
-  controlLog: SqliteControlLog,
-  vectors: Pick<VectorStore, 'collections' | 'dropCollection'>,
-  directory: Pick<DataDirectory, 'vectorsAge' | 'agree'>,
-  wasUsedBefore: boolean,
-): Promise<boolean> {
-  const { vectorsAge } = directory
-  if (vectorsAge === 'foreign')
+export async function rebuildIfLost({
+  controlLog,
+  vectors,
+  wasUsedBefore,
+  state,
+  agree,
+}: FoundVectors): Promise<boolean> {
+  if (state === 'foreign')
     for (const { name } of await vectors.collections()) await vectors.dropCollection(name)
-  const isLost = wasUsedBefore && (vectorsAge !== 'matching' || !(await hasMain(controlLog, vectors)))
+  const isLost = (await wasUsedBefore()) && (state !== 'matching' || !(await hasMain(controlLog, vectors)))
   if (isLost) await requestRebuild(controlLog)
-  // Last: a crash before it finds the files as they were, and begins again.
-  if (vectorsAge !== 'matching') directory.agree()
+  // Last: a crash before it finds everything as it was, and begins again.
+  if (state !== 'matching') await agree()
   return isLost
 }
 

@@ -2,10 +2,10 @@
 
 import type { Command } from 'commander'
 import { registerDeclared } from './declared-instructions.ts'
+import { openStandalone } from './open-standalone.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
 import { closeObservers, observe, serve } from './serve.ts'
 import { stopRequest } from './signals.ts'
-import { openStandalone } from './standalone.ts'
 
 export function addRunCommand(program: Command): void {
   program
@@ -28,17 +28,26 @@ Examples:
 async function run(options: GlobalOptions, drainSeconds: number): Promise<void> {
   const { settings } = settingsOf(options)
   const stop = stopRequest()
-  const standalone = await openStandalone(settings)
+  const standalone = await openStandalone(settings, { unreachable: 'wait' })
   const observers = observe(settings.log, standalone, false)
   try {
-    await standalone.start()
+    const isReached = await standalone.start()
     const serving = await serve(standalone, observers)
-    await registerDeclared(serving.service, settings.instructions.directory)
-    serving.logs.info('program', `freshet answers at ${serving.url}`, {
-      dataDir: settings.dataDir,
-      pid: process.pid,
-    })
     try {
+      const declare = () => registerDeclared(serving.service, settings.instructions.directory)
+      if (isReached) await declare()
+      serving.logs.info('program', `freshet answers at ${serving.url}`, {
+        dataDir: settings.dataDir,
+        pid: process.pid,
+      })
+      if (!isReached) {
+        serving.logs.warn(
+          'vectors',
+          'events are taken; they wait in the log until the vectors can be reached',
+        )
+        await Promise.race([stop.asked, standalone.takenOver()])
+        if (!stop.signal.aborted) await declare()
+      }
       await Promise.race([stop.asked, standalone.ended()])
       serving.logs.info('program', 'stopping: what was read is embedded and committed', { drainSeconds })
     } finally {

@@ -35,11 +35,6 @@ export function observe(
     clock,
   })
   if (cacheWarning !== null) logs.warn('event-vectors', cacheWarning)
-  if (standalone.parts.isRebuilt)
-    logs.warn(
-      'vectors',
-      'vectors.db was gone, or of another time than freshet.db: every user is embedded anew',
-    )
   const health = new Health({ clock, changed: (change) => logs.healthChanged(change) })
   return { recent: new Recent(clock), health, logs }
 }

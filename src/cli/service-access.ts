@@ -3,13 +3,13 @@
 import type { Settings } from '../config/settings.ts'
 import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
 import { ConfigError } from '../errors.ts'
-import { Health } from '../observability/health.ts'
+import { Health, type HealthChange } from '../observability/health.ts'
 import { Recent } from '../observability/recent.ts'
 import { systemClock } from '../pipeline/clock.ts'
 import { RemoteService } from '../server/remote-service.ts'
 import type { FreshetService } from '../server/service.ts'
 import { LocalService } from './local-service.ts'
-import { startBar } from './output.ts'
+import { duration, note, startBar } from './output.ts'
 import type { Standalone } from './standalone.ts'
 import { openAsStored } from './stored-day.ts'
 
@@ -68,10 +68,21 @@ export async function settle(title: string, standalone: Standalone): Promise<voi
   let most = 1
   let bar: ReturnType<typeof startBar> | undefined
   const startMs = Date.now()
-  await standalone.untilIdle((waiting) => {
-    if (waiting > most) most = waiting
-    bar ??= startBar(title, most)
-    bar.at(most - waiting, `${waiting} users wait`)
-  })
+  // Without a word, somebody who waits for a server that is away would see a bar stand still.
+  const health = new Health({ clock: systemClock, changed: (change) => note(outageText(change)) })
+  try {
+    await standalone.untilIdle((waiting) => {
+      if (waiting > most) most = waiting
+      bar ??= startBar(title, most)
+      bar.at(most - waiting, `${waiting} users wait`)
+    })
+  } finally {
+    health.close()
+  }
   bar?.end(`done in ${((Date.now() - startMs) / 1000).toFixed(1)} s`)
+}
+
+function outageText(change: HealthChange): string {
+  if (change.kind === 'recovered') return `${change.what}: answers again after ${duration(change.outageMs)}`
+  return `${change.what}: does not answer, and is tried again until it does (${change.error.message})`
 }

@@ -1,46 +1,36 @@
-/** Standalone freshet: builds every part over one data directory and passes them to each other. */
+/** A standalone freshet: every part over one data directory, running in the background until it is closed. */
 
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
-import { type DataDirectory, openDataDirectory } from '../drivers/sqlite/data-directory.ts'
-import { SqliteEventLog, tombstoneReader } from '../drivers/sqlite/event-log.ts'
-import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
-import { cutLog } from '../drivers/sqlite/log-retention.ts'
-import { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
-import { SqliteDeadLetters } from '../drivers/sqlite/sqlite-dead-letters.ts'
-import { SqliteEventSource } from '../drivers/sqlite/sqlite-event-source.ts'
-import { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
-import { SqliteVectorStore } from '../drivers/sqlite/sqlite-vector-store.ts'
-import { ConfigError } from '../errors.ts'
-import { createRecordDecoder } from '../events/decoder.ts'
-import { createIngestEncoder, type IngestEncoder } from '../events/ingest.ts'
-import { directorySchemas } from '../events/schema-source.ts'
+import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
+import type { SqliteEventLog } from '../drivers/sqlite/event-log.ts'
+import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
+import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
+import type { SqliteDeadLetters } from '../drivers/sqlite/sqlite-dead-letters.ts'
+import type { SqliteEventSource } from '../drivers/sqlite/sqlite-event-source.ts'
+import type { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
+import { UnavailableError } from '../errors.ts'
+import type { IngestEncoder } from '../events/ingest.ts'
 import type { RecordDecoder } from '../events/source-record.ts'
-import type { EmbeddingModel } from '../model/embedding-model.ts'
-import { userInput } from '../model/user-input.ts'
-import { type Clock, systemClock } from '../pipeline/clock.ts'
-import { Housekeeping } from '../pipeline/housekeeping.ts'
+import { mended, unavailable } from '../pipeline/channels.ts'
+import type { Clock } from '../pipeline/clock.ts'
+import type { Housekeeping } from '../pipeline/housekeeping.ts'
 import type { PipelineSettings } from '../pipeline/settings.ts'
-import { Updater } from '../pipeline/updater.ts'
-import { windowCaps } from '../pipeline/window-caps.ts'
-import { DAY_MS } from '../window/day.ts'
-import { builtInBundle } from './built-in-bundle.ts'
-import { withKeptHorizon } from './kept-horizon.ts'
-import { type OpenedModel, openModel } from './open-model.ts'
-import { pipelineSettings } from './pipeline-settings.ts'
-import { rebuildIfLost } from './rebuild.ts'
+import type { Updater } from '../pipeline/updater.ts'
+import type { VectorStore } from '../vectors/vector-store.ts'
+import type { OpenedModel } from './open-model.ts'
+import type { OpenedVectors } from './open-vectors.ts'
 
 export interface StandaloneParts {
   settings: Settings
   clock: Clock
-  directory: DataDirectory
+  directory: MainDirectory
   log: SqliteEventLog
   source: SqliteEventSource
   controlLog: SqliteControlLog
   deadLetters: SqliteDeadLetters
   store: SqliteStateStore
-  vectors: SqliteVectorStore
+  vectors: VectorStore
   decoder: RecordDecoder
   encoder: IngestEncoder
   opened: OpenedModel
@@ -49,171 +39,66 @@ export interface StandaloneParts {
   housekeeping: Housekeeping
   /** Why the cache of event vectors was begun anew at the start; null: it wasn't. */
   cacheWarning: string | null
-  /** The vectors were gone at the start, or of another time than the states: everybody is embedded anew. */
-  isRebuilt: boolean
+  opensVectors: OpenedVectors
 }
 
 /** How long a stop waits for users whose events were read: what is left is read again at the next start. */
 const DRAIN_MS = 10_000
 const POLL_MS = 10
+/** A server that is away is looked for at least this often. */
+const REACH_MS_MAX = 10_000
 
-/**
- * Opens the data directory and everything over it; nothing runs yet.
- *
- * @throws {ConfigError} what is wrong with directory, bundle, provider or topics; nothing stays open
- */
-export async function openStandalone(settings: Settings, clock: Clock = systemClock): Promise<Standalone> {
-  const directory = openDataDirectory({ path: settings.dataDir, access: 'write', nowMs: clock.nowMs() })
-  const closers: (() => unknown)[] = [() => directory.close()]
-  try {
-    const { eventCacheBytesMax } = settings.model
-    const cachePath = join(directory.path, 'event-vectors.db')
-    const { cache, warning } =
-      eventCacheBytesMax === 0
-        ? { cache: null, warning: null }
-        : openEventVectorCache({ path: cachePath, sizeBytesMax: eventCacheBytesMax })
-    if (cache !== null) closers.push(() => cache.close())
-    const bundle = settings.model.bundle ?? (await builtInBundle(directory.path, clock))
-    const opened = await openModel(bundle, settings.model, cache)
-    closers.push(() => opened.close())
-    const controlLog = new SqliteControlLog(directory.main)
-    const wasUsedBefore = await registerModel(controlLog, opened.model)
-    const vectors = new SqliteVectorStore(directory.vectors, clock)
-    // Before its file: a search that still reads vectors into memory is told, not broken.
-    closers.push(() => vectors.close())
-    const isRebuilt = await rebuildIfLost(controlLog, vectors, directory, wasUsedBefore)
-    const settled = await withKeptHorizon(settings, vectors, opened.model.id)
-    const parts = assemble(settled, clock, directory, controlLog, vectors, opened)
-    return new Standalone({ ...parts, cacheWarning: warning, isRebuilt }, closers)
-  } catch (error) {
-    for (const close of closers.reverse()) await close()
-    throw error
-  }
-}
-
-/** The first start names the bundle's model active; from then on the record decides. @returns false: it was the first */
-async function registerModel(controlLog: SqliteControlLog, { id }: EmbeddingModel): Promise<boolean> {
-  const record = (await controlLog.models(-1)).at(-1)
-  if (record === undefined) await controlLog.appendModel({ active: id, also: null, existing: [id] })
-  else if (record.active !== id)
-    throw new ConfigError(
-      'model-not-active',
-      `expected the bundle of model ${record.active}, which this data directory was made with, got ${id}: name that bundle in model.bundle, or choose a new dataDir and ingest again`,
-    )
-  return record !== undefined
-}
-
-function assemble(
-  settings: Settings,
-  clock: Clock,
-  directory: DataDirectory,
-  controlLog: SqliteControlLog,
-  vectors: SqliteVectorStore,
-  opened: OpenedModel,
-): Omit<StandaloneParts, 'cacheWarning' | 'isRebuilt'> {
-  const { model, render } = opened
-  const { topics, valueBytesMax } = settings.events
-  const schemas = directorySchemas(settings.events.schemas.directory, settings.events.schemas.ids)
-  const decoder = createRecordDecoder({ topics, schemas, valueBytesMax })
-  const log = new SqliteEventLog(directory.main, {
-    clock,
-    tombstoneOf: tombstoneReader(decoder),
-    tombstoneTopic: topics.find(({ holds }) => holds === 'tombstone')?.topic ?? '',
-  })
-  const source = new SqliteEventSource(directory.main, log, {
-    topics: topics.map(({ topic }) => topic),
-    clock,
-  })
-  const ofPipeline = pipelineSettings(settings)
-  const models = new Map([[model.id, model]])
-  const store: SqliteStateStore = new SqliteStateStore(directory.main, {
-    caps: () => windowCaps(updater.control.view, models, ofPipeline),
-    userBytesMax: settings.windows.userBytesMax,
-  })
-  const deadLetters = new SqliteDeadLetters(directory.main)
-  const updater = new Updater({
-    source,
-    decoder,
-    store,
-    controlLog,
-    deadLetters,
-    models,
-    render: (_target, window) => userInput(model, render, window),
-    vectors,
-    clock,
-    settings: ofPipeline,
-  })
-  const housekeeping = keepHouse({ settings, clock, directory, log, source, controlLog, vectors, updater })
-  const encoder = createIngestEncoder({ topics, schemas })
-  return {
-    settings,
-    clock,
-    directory,
-    log,
-    source,
-    controlLog,
-    deadLetters,
-    store,
-    vectors,
-    decoder,
-    encoder,
-    opened,
-    pipelineSettings: ofPipeline,
-    updater,
-    housekeeping,
-  }
-}
-
-function keepHouse(
-  parts: Pick<
-    StandaloneParts,
-    'settings' | 'clock' | 'directory' | 'log' | 'source' | 'controlLog' | 'vectors' | 'updater'
-  >,
-): Housekeeping {
-  const { settings, clock, directory, log, source, controlLog, vectors, updater } = parts
-  const { retentionBytesMax, retentionDays } = settings.events.log
-  return new Housekeeping({
-    updater,
-    vectors,
-    clock,
-    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
-    tidyLog: async (nowMs) => {
-      // A backup from before this minute is known as such when it is put back.
-      directory.agree()
-      await cutLog(directory.main, {
-        bytesMax: retentionBytesMax,
-        ageMsMax: retentionDays * DAY_MS,
-        keepFrom: source.keepFrom(),
-        nowMs,
-      })
-      log.forgetImports(nowMs - retentionDays * DAY_MS)
-    },
-  })
+const REBUILT: Record<Settings['vectors']['driver'], string> = {
+  sqlite: 'vectors.db was gone, or of another time than freshet.db: every user is embedded anew',
+  qdrant: 'collections were gone, or of another time than freshet.db: every user is embedded anew',
 }
 
 export class Standalone {
   readonly parts: StandaloneParts
   private readonly closers: (() => unknown)[]
   private readonly stopping = new AbortController()
+  private readonly taken = Promise.withResolvers<void>()
   private running: Promise<void> | undefined
   private failure: unknown
+  private isReached = false
+  private rebuilt = false
 
   constructor(parts: StandaloneParts, closers: (() => unknown)[]) {
     this.parts = parts
     this.closers = closers
   }
 
-  /** Takes over and runs in the background. @throws what keeps the take-over from ending */
-  async start(): Promise<void> {
-    const { updater, housekeeping } = this.parts
-    this.running = Promise.all([updater.run(), housekeeping.run(this.stopping.signal)]).then(() => {})
+  /** The vectors were gone, or of another time than the states, and everybody is embedded anew. */
+  get isRebuilt(): boolean {
+    return this.rebuilt
+  }
+
+  /** Finds the vectors as the states say, or has them embedded anew. @throws {UnavailableError} not now */
+  async reach(): Promise<void> {
+    this.rebuilt = await this.parts.opensVectors.reach()
+    this.isReached = true
+  }
+
+  /**
+   * Takes over and runs in the background.
+   *
+   * @returns false: the vectors can't be reached now; it goes on trying, see `takenOver`
+   * @throws what keeps the take-over from ending
+   */
+  async start(): Promise<boolean> {
+    const isReached = this.isReached || (await this.tryToReach(1)) === null
+    this.running = isReached ? this.work() : this.workOnceReached()
     this.running.catch((error: unknown) => {
       this.failure = error
       this.stopping.abort()
     })
-    await Promise.race([updater.ownership.settled(), this.running])
-    if (updater.ownership.stage !== 'owner') await this.running
-    await housekeeping.tick()
+    if (isReached) await this.takenOver()
+    return isReached
+  }
+
+  /** Resolves when everything is taken over and runs, or was stopped before. @throws what keeps it from being so */
+  async takenOver(): Promise<void> {
+    await Promise.race([this.taken.promise, this.running])
   }
 
   /** Resolves when everything has stopped by itself; rejects with what only a restart mends. */
@@ -282,6 +167,54 @@ export class Standalone {
     }
     log.close()
     for (const close of this.closers.reverse()) await close()
+  }
+
+  /** @returns milliseconds to wait before the next attempt; null: they were reached */
+  private async tryToReach(attempt: number): Promise<number | null> {
+    try {
+      await this.reach()
+      return null
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      unavailable.publish({ what: 'vectors', error, attempt })
+      return Math.max(error.retryAfterMs, Math.min(error.retryAfterMs * 2 ** (attempt - 1), REACH_MS_MAX))
+    }
+  }
+
+  /** Records are taken meanwhile: they wait in the log. */
+  private async workOnceReached(): Promise<void> {
+    const { signal } = this.stopping
+    for (let attempt = 2; !signal.aborted; attempt++) {
+      const waitMs = await this.tryToReach(attempt)
+      if (waitMs === null) break
+      await this.parts.clock.sleep(waitMs, signal)
+    }
+    if (!signal.aborted) await this.work()
+  }
+
+  private async work(): Promise<void> {
+    const { updater, housekeeping, settings, directory, opened } = this.parts
+    if (this.rebuilt) mended.publish({ what: 'vectors', message: REBUILT[settings.vectors.driver] })
+    const running = Promise.all([updater.run(), housekeeping.run(this.stopping.signal)])
+    // Looked at below; nobody must take it for unheard of until then.
+    running.catch(() => {})
+    await Promise.race([updater.ownership.settled(), running])
+    if (updater.ownership.stage === 'owner') {
+      new OfVectors(directory.main).keepHorizon(updater.snapshots.horizonOf(opened.model.id))
+      await this.keepHouse()
+      this.taken.resolve()
+    }
+    await running
+  }
+
+  /** What is unavailable now is done by the loop. */
+  private async keepHouse(): Promise<void> {
+    try {
+      await this.parts.housekeeping.tick()
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      unavailable.publish({ what: 'vectors', error, attempt: 1 })
+    }
   }
 
   private get settled(): boolean {

@@ -11,13 +11,14 @@ import type { Settings } from '../config/settings.ts'
 import { DEFAULT_TENANT } from '../events/ids.ts'
 import { Recent } from '../observability/recent.ts'
 import { register, registerDeclared } from './declared-instructions.ts'
+import { openStandalone } from './open-standalone.ts'
 import { note, print } from './output.ts'
 import { isPortFree } from './port.ts'
 import { type GlobalOptions, positiveInteger, seconds, settingsOf } from './program-options.ts'
 import { closeObservers, observe, type Serving, serve } from './serve.ts'
 import { settle } from './service-access.ts'
 import { type StopRequest, stopRequest } from './signals.ts'
-import { openStandalone, type Standalone } from './standalone.ts'
+import type { Standalone } from './standalone.ts'
 import { createScreen, type Frame } from './start-screen.ts'
 import { VectorWatch } from './vector-watch.ts'
 import { WorldPlayer } from './world-player.ts'
@@ -78,10 +79,14 @@ async function start(options: StartOptions): Promise<void> {
 async function play(settings: Settings, options: StartOptions): Promise<void> {
   const stop = stopRequest()
   const startMs = Date.now()
-  const standalone = await openStandalone(settings)
+  const standalone = await openStandalone(settings, { unreachable: 'wait' })
   const observers = observe(settings.log, standalone, true)
   try {
-    await standalone.start()
+    if (!(await standalone.start())) {
+      note(`the vectors can't be reached at ${settings.vectors.qdrant.url} yet: waiting for them`)
+      await Promise.race([standalone.takenOver(), stop.asked])
+      if (stop.signal.aborted) return
+    }
     const serving = await serve(standalone, observers)
     try {
       await register(serving.service, readInstructionFile(INSTRUCTIONS_FILE, process.env))

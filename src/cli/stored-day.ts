@@ -1,9 +1,9 @@
 /** The day that a data directory stands at: who only opens it reads as of that day, and moves it for nobody. */
 
 import type { Settings } from '../config/settings.ts'
-import { type Clock, systemClock } from '../pipeline/clock.ts'
 import type { StateStore } from '../pipeline/state-store.ts'
-import { openStandalone, type Standalone } from './standalone.ts'
+import { openStandalone, type StandaloneOptions } from './open-standalone.ts'
+import type { Standalone } from './standalone.ts'
 
 /** A directory that was opened before anything came in stands at no day yet: history may still be its first import. */
 const NO_DAY = 0
@@ -20,8 +20,11 @@ export async function storedDay(store: Pick<StateStore, 'restore'>): Promise<num
  *
  * @throws {ConfigError} see `openStandalone`
  */
-export async function openAsStored(settings: Settings, clock: Clock = systemClock): Promise<Standalone> {
-  const standalone = await openStandalone(settings, clock)
+export async function openAsStored(
+  settings: Settings,
+  options: Pick<StandaloneOptions, 'clock' | 'takeOver'> = {},
+): Promise<Standalone> {
+  const standalone = await openStandalone(settings, options)
   const { pipelineSettings, store } = standalone.parts
   pipelineSettings.asOfDay = (await storedDay(store)) ?? NO_DAY
   return standalone

@@ -1,6 +1,6 @@
 /** Follows the control topics: reads them to their end, prepares the collections they ask for, then shows the new view. */
 
-import { ConfigError } from '../errors.ts'
+import { ConfigError, UnavailableError } from '../errors.ts'
 import { InstructionRegistry } from '../instructions/registry.ts'
 import { type ModelRecord, ModelRegistry } from '../vectors/model-registry.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
@@ -26,7 +26,10 @@ export class Control {
 
   get view(): View {
     if (this.current === undefined)
-      throw new ConfigError('control-not-read', 'expected the control topics to be read')
+      throw new UnavailableError(
+        'control-not-read',
+        'expected what is registered to be read, got nothing yet: freshet is still taking over; try again',
+      )
     return this.current
   }
 

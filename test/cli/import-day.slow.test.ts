@@ -10,7 +10,8 @@ import { importDay } from '../../src/cli/import-day.ts'
 import { type ImportFile, openImportFile } from '../../src/cli/import-file.ts'
 import { importFile } from '../../src/cli/importer.ts'
 import { LocalService } from '../../src/cli/local-service.ts'
-import { openStandalone, type Standalone } from '../../src/cli/standalone.ts'
+import { openStandalone } from '../../src/cli/open-standalone.ts'
+import type { Standalone } from '../../src/cli/standalone.ts'
 import { openAsStored } from '../../src/cli/stored-day.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { RecordError } from '../../src/errors.ts'
@@ -54,7 +55,7 @@ suite('the day of an import', () => {
     use: (standalone: Standalone, service: FreshetService) => Promise<Result>,
   ): Promise<Result> => {
     const clock = clockAt(NOW_MS)
-    const standalone = await open(settings, clock)
+    const standalone = await open(settings, { clock })
     const recent = new Recent(clock)
     const health = new Health({ clock })
     const service = new LocalService(standalone, recent, health)

@@ -11,10 +11,11 @@ const storeOf = (horizons: (number | null)[]) => ({
     horizons.map((horizonDays) => ({ name: 'freshet_main_tiny', horizonDays }) as CollectionInfo),
 })
 
-async function horizon(setting: unknown, horizons: (number | null)[]): Promise<unknown> {
+async function horizon(setting: unknown, horizons: (number | null)[], remembered?: number | null) {
   const flags = setting === undefined ? {} : { 'windows.horizonDays': setting }
   const { settings } = loadSettings({ file: null, env: {}, flags })
-  return (await withKeptHorizon(settings, storeOf(horizons), 'tiny' as never)).windows.horizonDays
+  const kept = { remembered, vectors: storeOf(horizons), model: 'tiny' as never }
+  return (await withKeptHorizon(settings, kept)).windows.horizonDays
 }
 
 test('the horizon that a directory was made with is kept until another is asked for', async () => {
@@ -23,4 +24,13 @@ test('the horizon that a directory was made with is kept until another is asked 
   assert.equal(await horizon(undefined, [30]), 30)
   assert.equal(await horizon('bundle', [null]), 'bundle', 'what is asked for is never overruled')
   assert.equal(await horizon(60, [null]), 60)
+})
+
+test('what the directory remembers counts where the collections are gone, or on a server', async () => {
+  assert.equal(await horizon(undefined, [], null), 'none')
+  assert.equal(await horizon(undefined, [], 30), 30)
+  assert.equal(await horizon('bundle', [], null), 'bundle')
+  const { settings } = loadSettings({ file: null, env: {} })
+  const kept = { remembered: undefined, vectors: null, model: 'tiny' as never }
+  assert.equal((await withKeptHorizon(settings, kept)).windows.horizonDays, 'bundle')
 })

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { openStandalone } from '../../src/cli/open-standalone.ts'
 import { requestRebuild } from '../../src/cli/rebuild.ts'
-import { openStandalone, type Standalone } from '../../src/cli/standalone.ts'
+import type { Standalone } from '../../src/cli/standalone.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
+import type { DataDirectory } from '../../src/drivers/sqlite/data-directory.ts'
 import { userKey } from '../../src/events/ids.ts'
 import { pointId } from '../../src/vectors/names.ts'
 
@@ -56,7 +58,7 @@ async function restarted(dataDir: string) {
   return withStandalone(dataDir, async (standalone) => {
     await standalone.start()
     await standalone.untilIdle()
-    return { isRebuilt: standalone.parts.isRebuilt, vectors: await stored(standalone) }
+    return { isRebuilt: standalone.isRebuilt, vectors: await stored(standalone) }
   })
 }
 
@@ -71,7 +73,7 @@ test('vectors that were lost or came from a backup are embedded anew, without a 
     })
     cpSync(vectorsFile, backup)
     const fresh = await withStandalone(dataDir, async (standalone) => {
-      assert.equal(standalone.parts.isRebuilt, false)
+      assert.equal(standalone.isRebuilt, false)
       await standalone.start()
       await search(standalone, 2)
       return stored(standalone)
@@ -136,7 +138,7 @@ test('the store of vectors is closed before its file: a search that still reads 
           return close()
         }
       }
-      noted('file', parts.directory.vectors)
+      noted('file', (parts.directory as DataDirectory).vectors)
       noted('store', parts.vectors)
     })
     assert.deepEqual(closed, ['store', 'file'])

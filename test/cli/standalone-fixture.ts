@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LocalService } from '../../src/cli/local-service.ts'
-import { openStandalone, type Standalone } from '../../src/cli/standalone.ts'
+import { openStandalone } from '../../src/cli/open-standalone.ts'
+import type { Standalone } from '../../src/cli/standalone.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { DEFAULT_TENANT, type UserId } from '../../src/events/ids.ts'
 import { Health } from '../../src/observability/health.ts'
@@ -35,7 +36,9 @@ export async function openFixture(flags: Record<string, unknown> = {}, taken = t
     flags: { dataDir: directory, 'model.bundle': GOLDEN_BUNDLE, 'model.threads': 1, ...flags },
   })
   const clock = { nowMs: NOW_MS }
-  const standalone = await openStandalone(settings, { nowMs: () => clock.nowMs, sleep: async () => {} })
+  const standalone = await openStandalone(settings, {
+    clock: { nowMs: () => clock.nowMs, sleep: async () => {} },
+  })
   const { updater, source, housekeeping } = standalone.parts
   const recent = new Recent(standalone.parts.clock)
   const health = new Health({ clock: standalone.parts.clock })

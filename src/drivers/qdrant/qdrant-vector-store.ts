@@ -181,6 +181,21 @@ export class QdrantVectorStore implements VectorStore {
     await rest.result(asked, (api, init) => api.updateAliases({ actions }, init))
   }
 
+  /** What whoever writes has noted on each collection; null: nothing. */
+  notes(): Promise<Map<CollectionName, string | null>> {
+    return this.catalogue.notes()
+  }
+
+  /** The note of collections that are made from now on. */
+  noteNew(note: string): void {
+    this.catalogue.noteNew(note)
+  }
+
+  /** Puts a note on every collection there is. @throws {ConfigError} `qdrant-key-rights`, `qdrant-key-read-only` */
+  noteAll(note: string): Promise<void> {
+    return this.catalogue.noteAll(note)
+  }
+
   async close(): Promise<void> {
     await this.parts.writer.close()
     await this.parts.rest.close()

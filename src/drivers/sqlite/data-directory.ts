@@ -3,8 +3,9 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError, UnavailableError } from '../../errors.ts'
-import { FilePair, type VectorsAge } from './file-pair.ts'
+import { FilePair, forgetPair, type VectorsAge } from './file-pair.ts'
 import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from './migrations.ts'
+import { OfVectors } from './of-vectors.ts'
 import { notWritable, SqliteDatabase } from './sqlite-database.ts'
 import { WriterLock } from './writer-lock.ts'
 
@@ -20,10 +21,17 @@ export interface DataDirectoryOptions {
   pagesMax?: number
 }
 
-export interface DataDirectory {
+/** A data directory whose vectors lie elsewhere. */
+export interface MainDirectory {
   readonly path: string
   /** Log, states, checkpoints, offsets, control topics and dead letters: what shares transactions shares a file. */
   readonly main: SqliteDatabase
+  /** Tells those who find the directory locked where the API is. */
+  announce(url: string): void
+  close(): void
+}
+
+export interface DataDirectory extends MainDirectory {
   /** Vectors can be computed again from the rest, so they have a file of their own that may be lost. */
   readonly vectors: SqliteDatabase
   /** What the vectors were when the directory was opened; anything but `matching` must be put right, then agreed on. */
@@ -34,9 +42,13 @@ export interface DataDirectory {
    * @throws {UnavailableError} `disk-full`, `database-busy`, `database-io`
    */
   agree(): void
-  /** Tells those who find the directory locked where the API is. */
-  announce(url: string): void
-  close(): void
+}
+
+interface Opened {
+  main: SqliteDatabase
+  /** null: they lie elsewhere. */
+  vectors: SqliteDatabase | null
+  lock: WriterLock | undefined
 }
 
 /**
@@ -44,11 +56,43 @@ export interface DataDirectory {
  *   `data-directory-missing` (to read what nobody has written)
  */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
-  const { path, access, nowMs, pagesMax } = options
+  const { main, vectors, lock } = openFiles(options, true)
+  const isReadOnly = options.access === 'read'
+  try {
+    const pair = new FilePair(main, vectors!)
+    const vectorsAge = pair.compare()
+    if (!isReadOnly && vectorsAge === 'matching') renew(pair)
+    // What lies on a server was left behind by whoever opens the directory with vectors of its own.
+    if (!isReadOnly) new OfVectors(main).forgetServer()
+    const agree = () => pair.agree()
+    return { ...handles(options.path, main, vectors, lock), vectors: vectors!, vectorsAge, agree }
+  } catch (error) {
+    closeAll(main, vectors, lock)
+    throw error
+  }
+}
+
+/**
+ * Opens a directory whose vectors lie elsewhere; a vectors.db that it held before is left as it is, and counts for nothing.
+ *
+ * @throws {ConfigError} as `openDataDirectory`
+ */
+export function openMainDirectory(options: DataDirectoryOptions): MainDirectory {
+  const { main, lock } = openFiles(options, false)
+  try {
+    if (options.access === 'write') forgetPair(main)
+    return handles(options.path, main, null, lock)
+  } catch (error) {
+    closeAll(main, null, lock)
+    throw error
+  }
+}
+
+function openFiles({ path, access, nowMs, pagesMax }: DataDirectoryOptions, withVectors: boolean): Opened {
   const isReadOnly = access === 'read'
   const mainPath = join(path, 'freshet.db')
   const vectorsPath = join(path, 'vectors.db')
-  if (isReadOnly && !(existsSync(mainPath) && existsSync(vectorsPath)))
+  if (isReadOnly && !(existsSync(mainPath) && (!withVectors || existsSync(vectorsPath))))
     throw new ConfigError(
       'data-directory-missing',
       `expected a data directory of freshet in ${path}, got none: check dataDir, or start freshet once to make it`,
@@ -56,26 +100,39 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
   // It holds what users did: nobody else on this machine needs to read it.
   if (!isReadOnly) makeDirectory(path)
   const lock = isReadOnly ? undefined : WriterLock.acquire(path, nowMs)
-  let main: SqliteDatabase | undefined
-  let vectors: SqliteDatabase | undefined
   const limits = { isReadOnly, ...(pagesMax === undefined ? {} : { pagesMax }) }
+  let main: SqliteDatabase | undefined
   try {
     main = new SqliteDatabase({ path: mainPath, migrations: MAIN_MIGRATIONS, ...limits })
-    vectors = new SqliteDatabase({
-      path: vectorsPath,
-      migrations: VECTOR_MIGRATIONS,
-      pageBytes: VECTOR_PAGE_BYTES,
-      ...limits,
-    })
-    const pair = new FilePair(main, vectors)
-    const vectorsAge = pair.compare()
-    if (!isReadOnly && vectorsAge === 'matching') renew(pair)
-    return assemble(path, main, vectors, { pair, vectorsAge }, lock)
+    const migrations = VECTOR_MIGRATIONS
+    const vectors = withVectors
+      ? new SqliteDatabase({ path: vectorsPath, migrations, pageBytes: VECTOR_PAGE_BYTES, ...limits })
+      : null
+    return { main, vectors, lock }
   } catch (error) {
-    main?.close()
-    vectors?.close()
-    lock?.release()
+    closeAll(main, null, lock)
     throw error
+  }
+}
+
+function closeAll(main?: SqliteDatabase, vectors?: SqliteDatabase | null, lock?: WriterLock): void {
+  main?.close()
+  vectors?.close()
+  // Last: whoever gets the lock finds the files closed.
+  lock?.release()
+}
+
+function handles(
+  path: string,
+  main: SqliteDatabase,
+  vectors: SqliteDatabase | null,
+  lock: WriterLock | undefined,
+): MainDirectory {
+  return {
+    path,
+    main,
+    announce: (url) => lock?.announce(url),
+    close: () => closeAll(main, vectors, lock),
   }
 }
 
@@ -93,28 +150,5 @@ function makeDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (cause) {
     throw notWritable(path, cause)
-  }
-}
-
-function assemble(
-  path: string,
-  main: SqliteDatabase,
-  vectors: SqliteDatabase,
-  { pair, vectorsAge }: { pair: FilePair; vectorsAge: VectorsAge },
-  lock: WriterLock | undefined,
-): DataDirectory {
-  return {
-    path,
-    main,
-    vectors,
-    vectorsAge,
-    agree: () => pair.agree(),
-    announce: (url) => lock?.announce(url),
-    close: () => {
-      main.close()
-      vectors.close()
-      // Last: whoever gets the lock finds the files closed.
-      lock?.release()
-    },
   }
 }

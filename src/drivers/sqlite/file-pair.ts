@@ -68,6 +68,11 @@ export class FilePair {
   }
 }
 
+/** Whatever vectors.db comes back beside it, this freshet.db has been written without it meanwhile. */
+export function forgetPair(main: SqliteDatabase): void {
+  if (read(main)[0] !== null) write(main, 'mark = NULL')
+}
+
 function read(database: SqliteDatabase): Row {
   const sql = 'SELECT mark, next_mark FROM file_pair'
   return database.read(() => database.prepare(sql).get()) as unknown as Row

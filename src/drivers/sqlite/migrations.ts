@@ -103,8 +103,21 @@ CREATE TABLE file_pair (mark TEXT, next_mark TEXT);
 INSERT INTO file_pair VALUES (NULL, NULL);
 `
 
+/**
+ * One row: what a data directory knows of its vectors, wherever they lie. `owner` is its id, `horizon` what they were read
+ * with; `mark` and `confirmed` (collection -> vector names) are of vectors on a server, as it was left.
+ */
+const OF_VECTORS = `
+CREATE TABLE of_vectors (owner TEXT NOT NULL, horizon TEXT, mark TEXT, confirmed TEXT);
+`
+
 /** Steps of freshet.db. */
-export const MAIN_MIGRATIONS: readonly string[] = [LOG_AND_STATE, DEAD_LETTERS_AND_IMPORTS, FILE_PAIR]
+export const MAIN_MIGRATIONS: readonly string[] = [
+  LOG_AND_STATE,
+  DEAD_LETTERS_AND_IMPORTS,
+  FILE_PAIR,
+  OF_VECTORS,
+]
 
 /**
  * Each collection has a table of points of its own, `points_<collection>`, so that dropping one is quick; the store

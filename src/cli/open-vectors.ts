@@ -1,0 +1,117 @@
+/** The store of vectors that the settings name: in the data directory, or on a server that may not answer yet. */
+
+import type { Settings } from '../config/settings.ts'
+import { openQdrant } from '../drivers/qdrant/open-qdrant.ts'
+import {
+  type DataDirectory,
+  type MainDirectory,
+  openDataDirectory,
+  openMainDirectory,
+} from '../drivers/sqlite/data-directory.ts'
+import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
+import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
+import { SqliteVectorStore } from '../drivers/sqlite/sqlite-vector-store.ts'
+import { UnavailableError } from '../errors.ts'
+import { InstructionRegistry } from '../instructions/registry.ts'
+import type { Clock } from '../pipeline/clock.ts'
+import { readView, type View } from '../pipeline/view.ts'
+import { ModelRegistry } from '../vectors/model-registry.ts'
+import type { VectorStore } from '../vectors/vector-store.ts'
+import { DeferredVectorStore } from './deferred-vectors.ts'
+import { rebuildIfLost } from './rebuild.ts'
+import { ServerMarks } from './server-marks.ts'
+
+/** A store of vectors, and what a data directory must know of it. */
+export interface OpenedVectors {
+  readonly vectors: VectorStore
+  /**
+   * Reaches it, and has everything embedded anew that is not there as the states say.
+   *
+   * @returns whether a rebuild was asked for
+   * @throws {UnavailableError} not now; nothing was changed, and it may be called again
+   * @throws {ConfigError} `vectors-not-ours`, and what the driver finds wrong with server, key or settings
+   */
+  reach(): Promise<boolean>
+  /** Marks states and vectors as of one time, so that a backup of either is told from what is there. */
+  agree(view: View): Promise<void>
+}
+
+interface OpenOptions {
+  settings: Settings
+  clock: Clock
+  controlLog: SqliteControlLog
+  /** Whether the directory was ever taken over: what is missing then was lost. */
+  wasUsedBefore: () => Promise<boolean>
+  /** Collections that somebody else wrote are dropped. */
+  takeOver: boolean
+}
+
+/** @throws {ConfigError} `data-directory-locked` and what else keeps the directory from being opened */
+export function openDirectory(
+  { dataDir, vectors }: Settings,
+  access: 'read' | 'write',
+  nowMs: number,
+): MainDirectory | DataDirectory {
+  const options = { path: dataDir, access, nowMs }
+  return vectors.driver === 'sqlite' ? openDataDirectory(options) : openMainDirectory(options)
+}
+
+export function openVectors(directory: MainDirectory | DataDirectory, options: OpenOptions): OpenedVectors {
+  return 'vectors' in directory ? ofDirectory(directory, options) : ofServer(directory, options)
+}
+
+function ofDirectory(
+  directory: DataDirectory,
+  { clock, controlLog, wasUsedBefore }: OpenOptions,
+): OpenedVectors {
+  const vectors = new SqliteVectorStore(directory.vectors, clock)
+  return {
+    vectors,
+    reach: () => {
+      const { vectorsAge } = directory
+      const state = vectorsAge === 'older' ? 'lacking' : vectorsAge
+      const agree = async () => directory.agree()
+      return rebuildIfLost({ controlLog, vectors, wasUsedBefore, state, agree })
+    },
+    agree: async () => directory.agree(),
+  }
+}
+
+function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors {
+  const { settings, clock, controlLog, wasUsedBefore, takeOver } = options
+  const notYet = 'expected the server of the vectors to have answered, got no attempt yet: wait'
+  const vectors = new DeferredVectorStore(new UnavailableError('vectors-not-reached', notYet))
+  const memory = new OfVectors(main)
+  let marks: ServerMarks | undefined
+  const reach = async () => {
+    const store = await openQdrant(settings.vectors.qdrant, clock)
+    try {
+      const view = await storedView(controlLog)
+      const found = new ServerMarks(store, memory, clock)
+      if (takeOver) await found.dropStrangers(store)
+      const state = await found.look(await store.collections(), view)
+      // What the registry wants isn't there yet: it counts as confirmed once the pipeline has made it.
+      const agree = () => found.agree(null)
+      const isRebuilt = await rebuildIfLost({ controlLog, vectors: store, wasUsedBefore, state, agree })
+      vectors.reached(store)
+      marks = found
+      return isRebuilt
+    } catch (error) {
+      await store.close()
+      if (error instanceof UnavailableError) vectors.unreached(error)
+      throw error
+    }
+  }
+  return { vectors, reach, agree: async (view) => marks?.agree(view) }
+}
+
+/** @returns what the control topics want; null: no model was ever named */
+async function storedView(controlLog: SqliteControlLog): Promise<View | null> {
+  let models: ModelRegistry | undefined
+  for (const record of await controlLog.models(-1))
+    models = models?.apply(record) ?? ModelRegistry.first(record)
+  if (models === undefined) return null
+  let instructions = InstructionRegistry.initial()
+  for (const record of await controlLog.instructions(-1)) instructions = instructions.apply(record)
+  return readView(instructions, models)
+}

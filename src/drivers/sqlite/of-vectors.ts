@@ -1,0 +1,67 @@
+/** What a data directory knows of its vectors: whose they are, the horizon they were read with, and how a server was left. */
+
+import { randomUUID } from 'node:crypto'
+import type { CollectionName } from '../../vectors/vector-store.ts'
+import type { SqliteDatabase } from './sqlite-database.ts'
+
+/** Vectors on a server, as this directory left them. */
+export interface ServerMemory {
+  /** What every collection there bears, too. */
+  mark: string
+  /** Collection -> vector names that were there; what is missing later was lost. */
+  confirmed: ReadonlyMap<CollectionName, readonly string[]>
+}
+
+type Row = [owner: string, horizon: string | null, mark: string | null, confirmed: string | null]
+
+export class OfVectors {
+  private readonly database: SqliteDatabase
+
+  constructor(main: SqliteDatabase) {
+    this.database = main
+  }
+
+  /** The id of this data directory, made when it is first asked for. @throws {UnavailableError} `disk-full` and its like */
+  owner(): string {
+    const known = this.row()?.[0]
+    if (known !== undefined) return known
+    const owner = randomUUID()
+    this.database.write(() => this.database.prepare('INSERT INTO of_vectors (owner) VALUES (?)').run(owner))
+    return owner
+  }
+
+  /** Days; null: none; undefined: not known yet. */
+  horizonDays(): number | null | undefined {
+    const text = this.row()?.[1] ?? null
+    return text === null ? undefined : (JSON.parse(text) as number | null)
+  }
+
+  keepHorizon(horizonDays: number | null): void {
+    if (this.horizonDays() !== horizonDays) this.update('horizon = ?', JSON.stringify(horizonDays))
+  }
+
+  /** @returns null: no server was ever marked, or vectors lay elsewhere meanwhile */
+  server(): ServerMemory | null {
+    const [, , mark, confirmed] = this.row() ?? [null, null, null, null]
+    if (mark === null) return null
+    return { mark, confirmed: new Map(JSON.parse(confirmed!) as [CollectionName, string[]][]) }
+  }
+
+  rememberServer({ mark, confirmed }: ServerMemory): void {
+    this.update('mark = ?, confirmed = ?', mark, JSON.stringify([...confirmed]))
+  }
+
+  forgetServer(): void {
+    if (this.server() !== null) this.update('mark = NULL, confirmed = NULL')
+  }
+
+  private row(): Row | undefined {
+    const sql = 'SELECT owner, horizon, mark, confirmed FROM of_vectors'
+    return this.database.read(() => this.database.prepare(sql).get()) as unknown as Row | undefined
+  }
+
+  private update(change: string, ...values: string[]): void {
+    this.owner()
+    this.database.write(() => this.database.prepare(`UPDATE of_vectors SET ${change}`).run(...values))
+  }
+}
