@@ -3,6 +3,7 @@
 import { type AvroType, avroType } from './avro.ts'
 import { ownSchema } from './own-schemas.ts'
 import type { Holds } from './topic.ts'
+import { withWritersNames } from './writer-names.ts'
 
 const HEADER = ['event_id', 'user_id', 'event_time', 'source', 'tenant']
 
@@ -32,9 +33,21 @@ interface RecordSchema {
   fields: { name: string; type: unknown }[]
 }
 
-/** Our schema of this kind of record, pruned. */
-export function projectedType(holds: Holds): AvroType {
-  return avroType(prune(ownSchema(holds) as RecordSchema, USED[holds]))
+/** Our schema of one kind of record, pruned. */
+export interface Projection {
+  schema: unknown
+  type: AvroType
+}
+
+export function projectionOf(holds: Holds): Projection {
+  const schema = prune(ownSchema(holds) as RecordSchema, USED[holds])
+  return { schema, type: avroType(schema) }
+}
+
+/** The projection as it reads one writer: by the writer's names, where it has renamed what is ours. */
+export function projectedFor(projection: Projection, writer: AvroType): AvroType {
+  const schema = withWritersNames(projection.schema, writer)
+  return schema === projection.schema ? projection.type : avroType(schema)
 }
 
 function prune(schema: RecordSchema, used: readonly string[]): RecordSchema {

@@ -5,7 +5,7 @@ import { ConfigError, RecordError } from '../errors.ts'
 import { type AvroResolver, type AvroType, avroResolver, avroType, decodeAvro } from './avro.ts'
 import { describe } from './field-readers.ts'
 import { fingerprintOf, ownSchema, unknownFingerprint } from './own-schemas.ts'
-import { projectedType } from './projection.ts'
+import { type Projection, projectedFor, projectionOf } from './projection.ts'
 import type { SchemaSource } from './schema-source.ts'
 import { SINGLE_OBJECT_FRAME_BYTES } from './single-object.ts'
 import type { TopicSettings } from './topic.ts'
@@ -16,7 +16,7 @@ export type ValueReader = (value: Buffer) => unknown
 /** A mapped topic is read with its writer's schema whole; ours is projected to the fields that are used. */
 export function createValueReader(topic: TopicSettings, schemas: SchemaSource): ValueReader {
   if (topic.format === 'json') return readJson
-  const reader = topic.fields === null ? projectedType(topic.holds) : null
+  const reader = topic.fields === null ? projectionOf(topic.holds) : null
   if (topic.format === 'avro-raw') {
     const plan = rawPlan(topic, reader, schemas)
     return (value) => decodeAvro(plan.type, value, 0, plan.resolver)
@@ -27,7 +27,7 @@ export function createValueReader(topic: TopicSettings, schemas: SchemaSource): 
 }
 
 /** Here the writer's schema is known at start: if it doesn't fit, the operator must act, not the producer. */
-function rawPlan(topic: TopicSettings, reader: AvroType | null, schemas: SchemaSource): ReadPlan {
+function rawPlan(topic: TopicSettings, reader: Projection | null, schemas: SchemaSource): ReadPlan {
   const schema = rawSchema(topic, schemas)
   try {
     return readPlan(avroType(schema), reader, topic.schema ?? topic.holds)
@@ -77,12 +77,13 @@ class ReadPlans {
   }
 }
 
-function readPlan(writer: AvroType, reader: AvroType | null, writerName: string): ReadPlan {
+function readPlan(writer: AvroType, reader: Projection | null, writerName: string): ReadPlan {
   if (reader === null) return { type: writer, resolver: undefined }
-  return { type: reader, resolver: avroResolver(reader, writer, writerName) }
+  const type = projectedFor(reader, writer)
+  return { type, resolver: avroResolver(type, writer, writerName) }
 }
 
-function singleObjectReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
+function singleObjectReader(reader: Projection | null, schemas: SchemaSource): ValueReader {
   const plans = new ReadPlans()
   // Nearly every record of a topic has the same writer: its fingerprint is compared as two numbers, without a string.
   let last: { low: number; high: number; plan: ReadPlan } | undefined
@@ -106,7 +107,7 @@ function singleObjectReader(reader: AvroType | null, schemas: SchemaSource): Val
 const ID_FRAME_BYTES = 5
 const GUID_FRAME_BYTES = 17
 
-function confluentReader(reader: AvroType | null, schemas: SchemaSource): ValueReader {
+function confluentReader(reader: Projection | null, schemas: SchemaSource): ValueReader {
   const plans = new ReadPlans()
   return (value) => {
     const framed = value[0] === 0 && value.length >= ID_FRAME_BYTES

@@ -6,7 +6,7 @@ import { avroType, encodeAvro } from '../../src/events/avro.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { lintMapping } from '../../src/events/mapping-lint.ts'
 import { targetsOf } from '../../src/events/mapping-targets.ts'
-import { projectedType } from '../../src/events/projection.ts'
+import { projectionOf } from '../../src/events/projection.ts'
 import type { FieldRules, Holds, TopicSettings } from '../../src/events/topic.ts'
 import { HOLDS, recordError, SCHEMAS, sourceRecord } from './decoder-fixture.ts'
 
@@ -252,7 +252,7 @@ test("lint follows each path through the writer's schema and checks that its typ
 test('every field that a mapping can fill is a field of our schemas, with our symbols', () => {
   for (const holds of HOLDS)
     for (const [field, target] of targetsOf(holds)) {
-      let type = projectedType(holds) as unknown as Composite | undefined
+      let type = projectionOf(holds).type as unknown as Composite | undefined
       const isUnread =
         holds === 'userqa' && ['instruction_id', 'generator', 'horizon_end', 'label'].includes(field)
       if (isUnread) continue

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { avroType } from '../../src/events/avro.ts'
 import { OWN_SCHEMA_DIRECTORY, ownTypeByFingerprint, readSchemaFiles } from '../../src/events/own-schemas.ts'
-import { projectedType } from '../../src/events/projection.ts'
+import { projectionOf } from '../../src/events/projection.ts'
 import { fingerprint } from '../../src/events/single-object.ts'
 import { HOLDS } from './decoder-fixture.ts'
 
@@ -69,7 +69,7 @@ test('every shipped schema is found by its fingerprint, and every projection rea
   }
   for (const holds of HOLDS) {
     const whole = avroType(files.get(holds))
-    const projected = projectedType(holds)
+    const projected = projectionOf(holds).type
     const bytes = whole.toBuffer(whole.random())
     assert.ok(projected.fromBuffer(bytes, projected.createResolver(whole)))
   }

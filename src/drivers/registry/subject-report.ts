@@ -3,7 +3,7 @@
 import { FreshetError, RecordError } from '../../errors.ts'
 import { type AvroType, avroResolver, avroType, messageOf } from '../../events/avro.ts'
 import { lintMapping } from '../../events/mapping-lint.ts'
-import { projectedType } from '../../events/projection.ts'
+import { projectedFor, projectionOf } from '../../events/projection.ts'
 import type { SchemaSource } from '../../events/schema-source.ts'
 import type { Holds, TopicSettings } from '../../events/topic.ts'
 import { rawSchema } from '../../events/value-reader.ts'
@@ -179,7 +179,7 @@ async function opened(client: RegistryClient, version: SubjectVersion): Promise<
 /** Why records of this version would go to the dead letters; null: they wouldn't. */
 function unreadable(topic: TopicSettings, { avro, parsed }: Version): string | null {
   if (typeof avro === 'string') return avro
-  if (topic.fields === null) return cannotRead(projectedType(topic.holds), avro)
+  if (topic.fields === null) return cannotRead(projectedFor(projectionOf(topic.holds), avro), avro)
   const errors = lintMapping(topic, parsed).filter(({ severity }) => severity === 'error')
   return errors.length === 0 ? null : errors.map(({ field, message }) => `${field}: ${message}`).join('; ')
 }
