@@ -31,7 +31,8 @@ const filters = fc.record(
   {
     tenantId: fc.constantFrom('t1' as TenantId, 't2' as TenantId),
     segment: fc.constantFrom('gold', 'silver'),
-    lastEventSinceMs: fc.constantFrom(10, 15, 30),
+    lastEventSinceMs: fc.constantFrom(10, 15, 15.5, 30),
+    lastEventBeforeMs: fc.constantFrom(10, 20, 20.5, 31),
   },
   { requiredKeys: [] },
 )
@@ -39,6 +40,8 @@ const filters = fc.record(
 export const drawnQueries = fc.record({
   vector,
   k: fc.constantFrom(1, 3, 100),
+  offset: fc.constantFrom(0, 0, 1, 4, 40),
+  exact: fc.boolean(),
   filter: filters,
   excluded: fc.boolean(),
   scoreThreshold: fc.option(fc.constantFrom(-0.4999, 0.0001, 0.30001), { nil: undefined }),
@@ -100,7 +103,7 @@ export function assertClose(actual: number, expected: number): void {
 }
 
 export function bruteForce(points: readonly Point[], query: SearchQuery): { id: PointId; score: number }[] {
-  const { filter = {}, exclude = [], scoreThreshold = -2 } = query
+  const { filter = {}, exclude = [], scoreThreshold = -2, offset = 0, k } = query
   return points
     .flatMap((point) => {
       const vector = point.kind === 'vectors' ? point.vectors.get(query.vectorName) : undefined
@@ -108,12 +111,14 @@ export function bruteForce(points: readonly Point[], query: SearchQuery): { id: 
       const { tenantId, segment, lastEventAtMs } = point.payload
       if (filter.tenantId !== undefined && filter.tenantId !== tenantId) return []
       if (filter.segment !== undefined && filter.segment !== segment) return []
-      const { lastEventSinceMs } = filter
+      const { lastEventSinceMs, lastEventBeforeMs } = filter
       if (lastEventSinceMs !== undefined && (lastEventAtMs === null || lastEventAtMs < lastEventSinceMs))
+        return []
+      if (lastEventBeforeMs !== undefined && (lastEventAtMs === null || lastEventAtMs >= lastEventBeforeMs))
         return []
       return [{ id: point.id, score: cosine(vector, query.vector) }]
     })
     .filter(({ score }) => score >= scoreThreshold)
     .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
-    .slice(0, query.k)
+    .slice(offset, offset + k)
 }

@@ -6,14 +6,17 @@ import fc from 'fast-check'
 import type { GroupName, InstructionId, VectorName } from '../../src/instructions/instruction.ts'
 import type { ModelId } from '../../src/model/embedding-model.ts'
 import type { Clock } from '../../src/pipeline/clock.ts'
+import { PAYLOAD_BYTES_MAX } from '../../src/vectors/checks.ts'
 import { aliasName, collectionName } from '../../src/vectors/names.ts'
-import type {
-  CollectionName,
-  CollectionSpec,
-  Point,
-  PointId,
-  SearchQuery,
-  VectorStore,
+import {
+  type CollectionName,
+  type CollectionSpec,
+  DEPTH_MAX,
+  K_MAX,
+  type Point,
+  type PointId,
+  type SearchQuery,
+  type VectorStore,
 } from '../../src/vectors/vector-store.ts'
 import {
   A,
@@ -146,9 +149,13 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
       isStub: fc.boolean(),
     })
     const requests = fc.array(write, { minLength: 1, maxLength: 12, size: 'max' })
+    const name = await freshCollection([A])
+    let run = 0
     await fc.assert(
-      fc.asyncProperty(requests, async (writes) => {
-        const name = await freshCollection([A])
+      fc.asyncProperty(requests, async (drawn) => {
+        // Users of its own a run: a collection each would cost a server more than all the writes.
+        run++
+        const writes = drawn.map((one) => ({ ...one, user: `${one.user} of run ${run}` }))
         const expected = new Map<string, (typeof writes)[number]>()
         for (const one of writes) {
           const point = one.isStub ? stubOf(one.user) : pointOf(one.user, { [A]: unit(one.axis) })
@@ -168,12 +175,11 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
           const hits = await searchIds(name, {
             vectorName: A,
             vector: vectorOf(unit(axis)),
-            k: 9,
+            k: K_MAX,
             scoreThreshold: 0.9,
           })
           assert.equal(hits.includes(id), !isStub)
         }
-        await store.dropCollection(name)
       }),
       { seed: 20261210, numRuns: 25 },
     )
@@ -241,8 +247,9 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
           stubOf(`${users.length + i}`),
         )
         await store.upsert(name, { epoch: 1, write }, [...points, ...absent])
-        const { k, filter, excluded, scoreThreshold } = drawn
-        const query: SearchQuery = { vectorName: B, vector: vectorOf(drawn.vector), k, filter }
+        const { k, offset, exact, filter, excluded, scoreThreshold } = drawn
+        const vector = vectorOf(drawn.vector)
+        const query: SearchQuery = { vectorName: B, vector, k, offset, exact, filter }
         if (excluded) query.exclude = [idOf('0')]
         if (scoreThreshold !== undefined) query.scoreThreshold = scoreThreshold
         const hits = await store.search(name, query)
@@ -277,6 +284,78 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
     assert.deepEqual(ids, users.map(idOf).sort().slice(0, 7))
   })
 
+  promise('pages together are the long list: nobody twice, nobody left out, ties by id', async () => {
+    const name = await freshCollection([A])
+    // Of 300 users five groups of equals, so that every page has some at its edge.
+    const points = Array.from({ length: 300 }, (_, i) =>
+      pointOf(`page-${i}`, { [A]: [1, (i % 5) / 4, 0, 0, 0, 0] }),
+    )
+    await store.upsert(name, { epoch: 1, write: 1 }, points)
+    const query = { vectorName: A, vector: vectorOf(unit(0)), exact: true }
+    const expected = bruteForce(points, { ...query, k: 300 }).map((hit) => hit.id)
+    assert.deepEqual(await searchIds(name, { ...query, k: 300 }), expected)
+    for (const k of [7, 50, 128]) {
+      const pages: PointId[] = []
+      for (let offset = 0; offset < 300; offset += k)
+        pages.push(...(await searchIds(name, { ...query, k, offset })))
+      assert.deepEqual(pages, expected)
+    }
+    assert.deepEqual(await searchIds(name, { ...query, k: 5, offset: 300 }), [])
+    assert.deepEqual(await searchIds(name, { ...query, k: 5, offset: DEPTH_MAX - 5 }), [])
+  })
+
+  promise('a user whose payload is too large is named, and the others are written', async () => {
+    const name = await freshCollection([A])
+    const large = pointOf('large', { [A]: unit(0) }, { segment: 'x'.repeat(PAYLOAD_BYTES_MAX) })
+    const points = [pointOf('u1', { [A]: unit(0) }), large, stubOf('u2')]
+    const refused = await store.upsert(name, { epoch: 1, write: 1 }, points)
+    assert.deepEqual(
+      refused.map(({ id, error }) => [id, error.code, error.name]),
+      [[large.id, 'point-too-large', 'RecordError']],
+    )
+    const there = await store.get(name, ['u1', 'large', 'u2'].map(idOf))
+    assert.deepEqual([...there.keys()].sort(), ['u1', 'u2'].map(idOf).sort())
+  })
+
+  promise('a point can be read without its vectors, or with some of them', async () => {
+    const name = await freshCollection([A, B])
+    const point = pointOf('u1', { [A]: unit(0), [B]: unit(1) })
+    await store.upsert(name, { epoch: 1, write: 1 }, [point, stubOf('u2')])
+    const readWith = async (names: VectorName[]) => {
+      const read = await store.get(name, [point.id, idOf('u2')], names)
+      assert.deepEqual(read.get(idOf('u2'))!.point, stubOf('u2'))
+      const stored = read.get(point.id)!.point
+      assert.ok(stored.kind === 'vectors' && point.kind === 'vectors')
+      assert.deepEqual(stored.payload, point.payload)
+      return [...stored.vectors.keys()]
+    }
+    assert.deepEqual(await readWith([]), [])
+    assert.deepEqual(await readWith([B]), [B])
+    assert.deepEqual(await readWith(['other@22222222' as VectorName, A]), [A])
+  })
+
+  promise('a new collection is as the settings want it, and mending it changes nothing', async () => {
+    const name = await freshCollection()
+    await store.upsert(name, { epoch: 1, write: 1 }, [pointOf('u1', { [A]: unit(0) })])
+    assert.deepEqual(await store.differences(name), [])
+    await store.mend(name)
+    assert.deepEqual(await store.differences(name), [])
+    assert.equal((await store.get(name, [idOf('u1')])).size, 1)
+  })
+
+  promise('what is there is not made again, and what is gone is not missed', async () => {
+    const name = await freshCollection([A, B])
+    await store.upsert(name, { epoch: 1, write: 1 }, [pointOf('u1', { [A]: unit(0) })])
+    await store.ensureCollection(specOf(name))
+    await store.ensureVectorNames(name, [A, B, A])
+    await store.dropVectorNames(name, [B])
+    await store.dropVectorNames(name, [B])
+    const hits = await searchIds(name, { vectorName: A, vector: vectorOf(unit(0)), k: 5 })
+    assert.deepEqual(hits, [idOf('u1')])
+    await store.dropCollection(name)
+    await store.dropCollection(name)
+  })
+
   promise('a request with one wrong vector is refused, and nothing of it is written', async () => {
     const name = await freshCollection([A])
     const good = pointOf('good', { [A]: unit(0) })
@@ -298,6 +377,8 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
     await assert.rejects(store.upsert(none, { epoch: 1, write: 1 }, [stubOf('u')]), missing)
     await assert.rejects(store.setAlias(aliasName('contract-none' as GroupName), none), missing)
     await assert.rejects(store.search(none, { vectorName: A, vector: vectorOf(unit(0)), k: 1 }), missing)
+    await assert.rejects(store.readerNames(none), missing)
+    await assert.rejects(store.differences(none), missing)
     await store.dropCollection(none)
   })
 
@@ -306,7 +387,9 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
     const good = { vectorName: A, vector: vectorOf(unit(0)), k: 1 }
     const wrong: [string, SearchQuery][] = [
       ['search-k', { ...good, k: 0 }],
-      ['search-k', { ...good, k: 1_001 }],
+      ['search-k', { ...good, k: K_MAX + 1 }],
+      ['search-depth', { ...good, offset: -1 }],
+      ['search-depth', { ...good, offset: DEPTH_MAX }],
       ['search-k', { ...good, k: 1.5 }],
       ['search-vector', { ...good, vector: new Float32Array(2) }],
       ['search-vector', { ...good, vector: new Float32Array(DIMENSIONS) }],
@@ -352,6 +435,15 @@ function promises(what: string, open: (clock: Clock) => Promise<StoreUnderTest>)
     assert.equal(await store.alias(alias), green)
     await store.dropCollection(green)
     assert.equal(await store.alias(alias), null)
+  })
+
+  promise('a switch to a collection that is not there leaves the alias where it was', async () => {
+    const alias = aliasName(`contract-kept-${process.pid}` as GroupName)
+    const blue = await freshCollection([A])
+    await store.setAlias(alias, blue)
+    const none = collectionName('contract' as GroupName, `never-${process.pid}` as ModelId)
+    await assert.rejects(store.setAlias(alias, none), { code: 'collection-missing' })
+    assert.equal(await store.alias(alias), blue)
   })
 
   promise('a collection that was dropped and made again is empty', async () => {
