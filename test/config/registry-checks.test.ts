@@ -27,10 +27,7 @@ test('a password is never sent in clear beyond this machine, and needs its user'
   assert.deepEqual(lint({ ...pair, urls: ['https://a/apis/ccompat/v7', 'http://[::1]:8081'] }), [])
   assert.deepEqual(lint({ urls: ['http://b:8081'] }), [])
   assert.match(lint({ password: 'correct horse' })[0]!, /^flag: events.registry.password: .*belong together/)
-  assert.match(
-    lint({ username: 'me' })[0]!,
-    /^flag: events.registry.username: .*belong together/,
-  )
+  assert.match(lint({ username: 'me' })[0]!, /^flag: events.registry.username: .*belong together/)
 })
 
 test('an address that is none, or that holds a secret, is refused, and the secret is not repeated', () => {
