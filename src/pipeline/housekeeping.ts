@@ -3,11 +3,12 @@
 import { UnavailableError } from '../errors.ts'
 import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
 import { vectorName } from '../instructions/instruction.ts'
-import type { CollectionInfo, VectorStore } from '../vectors/vector-store.ts'
+import type { CollectionInfo, CollectionName, VectorStore } from '../vectors/vector-store.ts'
 import { DAY_MS } from '../window/day.ts'
 import { reconcileAliases } from './aliases.ts'
 import { unavailable } from './channels.ts'
 import type { Clock } from './clock.ts'
+import { vectorsLost } from './sender.ts'
 import type { Updater } from './updater.ts'
 import type { UserEntry } from './user-entry.ts'
 import type { Target, View } from './view.ts'
@@ -62,25 +63,45 @@ export class Housekeeping {
 
   /** Does everything that is due now. */
   async tick(): Promise<void> {
-    const { updater, vectors, clock, tidyLog } = this.parts
+    const { updater, clock, tidyLog } = this.parts
     if (updater.ownership.stage !== 'owner') return
     this.noticeBackfill()
     const nowMs = clock.nowMs()
     const isDue = nowMs >= this.nextMs
-    await updater.control.betweenReadings(async (view) => {
-      this.seen = view
-      await reconcileAliases(view, vectors)
-      const infos = new Map((await vectors.collections()).map((info) => [info.name, info]))
-      for (const target of view.targets.values()) {
-        const info = infos.get(target.collection)
-        if (target.inUse && info !== undefined) await this.tidyNames(view, target, info)
-        if (isDue && info !== undefined) await vectors.purgeStubs(target.collection, nowMs - STUB_AGE_MS)
-      }
-    })
+    const missing = await updater.control.betweenReadings((view) => this.tidy(view, nowMs, isDue))
+    if (missing !== null) {
+      await this.checkStillWanted(missing)
+      return
+    }
     await this.retireTexts(nowMs)
     if (!isDue) return
     await tidyLog(nowMs)
     this.nextMs = nowMs + INTERVAL_MS
+  }
+
+  /** @returns a collection in use that is not there: nothing was done; null: all are */
+  private async tidy(view: View, nowMs: number, isDue: boolean): Promise<CollectionName | null> {
+    const { vectors } = this.parts
+    this.seen = view
+    const infos = new Map((await vectors.collections()).map((info) => [info.name, info]))
+    for (const { inUse, collection } of view.targets.values())
+      if (inUse && !infos.has(collection)) return collection
+    await reconcileAliases(view, vectors)
+    for (const target of view.targets.values()) {
+      const info = infos.get(target.collection)
+      if (target.inUse && info !== undefined) await this.tidyNames(view, target, info)
+      if (isDue && info !== undefined) await vectors.purgeStubs(target.collection, nowMs - STUB_AGE_MS)
+    }
+    return null
+  }
+
+  /** A record that we hadn't read may have taken it out of use. @throws {ConfigError} `vectors-lost` */
+  private async checkStillWanted(collection: CollectionName): Promise<void> {
+    const { control } = this.parts.updater
+    await control.readToEnd()
+    const targets = [...control.view.targets.values()]
+    if (targets.some((target) => target.inUse && target.collection === collection))
+      throw vectorsLost(collection, 'none')
   }
 
   /** A change counts as back-filled when the sweep after it is done and what was in flight then has landed. */

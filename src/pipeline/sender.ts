@@ -1,7 +1,13 @@
 /** Brings one write to its acknowledgement: the same bytes under the same version, until the answer is known. */
 
 import { ConfigError, UnavailableError } from '../errors.ts'
-import type { Point, RefusedPoint, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
+import type {
+  CollectionName,
+  Point,
+  RefusedPoint,
+  VectorStore,
+  WriteVersion,
+} from '../vectors/vector-store.ts'
 import { unavailable } from './channels.ts'
 import type { Clock } from './clock.ts'
 import type { Control } from './control.ts'
@@ -42,18 +48,19 @@ export class Sender {
 
   /** Sends until it is acknowledged or patience ends (E4). @throws {ConfigError} what only the operator mends */
   async send(write: Write): Promise<Sent> {
-    const { clock, settings, vectors, ownership, control } = this.parts
+    const { clock, settings, vectors, ownership } = this.parts
     const { target, version, points, isOwned } = write
+    const startMs = clock.nowMs()
     for (let attempt = 1; attempt <= settings.sendAttemptsMax; attempt++) {
-      // V3: who may no longer be the owner sends nothing, a repetition least of all.
-      if (!ownership.maySend(clock.nowMs()) || !isOwned()) break
+      // V3: who may no longer be the owner sends nothing, a repetition least of all, and none after an hour.
+      const nowMs = clock.nowMs()
+      if (!ownership.maySend(nowMs) || !isOwned() || nowMs - startMs > settings.repeatMsMax) break
       try {
         const refused = await vectors.upsert(target.collection, version, points)
         return { outcome: (await this.readBack(write)) ? 'acknowledged' : 'unknown', refused }
       } catch (error) {
         if (error instanceof ConfigError && CHANGED_MEANWHILE.has(error.code)) {
-          await control.readToEnd()
-          if (isAsBefore(target, control.view)) throw vectorsLost(target, error)
+          await this.checkStillWanted(target, error, attempt)
           break
         }
         if (!(error instanceof UnavailableError)) throw error
@@ -62,6 +69,20 @@ export class Sender {
       }
     }
     return { outcome: 'unknown', refused: [] }
+  }
+
+  /** What is missing was dropped by a record that we hadn't read yet, or it is lost. @throws {ConfigError} `vectors-lost` */
+  private async checkStillWanted(target: Target, error: ConfigError, attempt: number): Promise<void> {
+    const { control } = this.parts
+    try {
+      await control.readToEnd()
+    } catch (unread) {
+      if (!(unread instanceof UnavailableError)) throw unread
+      // Nobody can say now; whoever was to be written comes again.
+      unavailable.publish({ what: 'control', error: unread, attempt })
+      return
+    }
+    if (isAsBefore(target, control.view)) throw vectorsLost(target.collection, error.code, error)
   }
 
   /** V4: the first write of an epoch is read back; a higher version there means that somebody newer owns the partition. */
@@ -95,10 +116,10 @@ function isAsBefore({ key, texts }: Target, view: View): boolean {
   return target?.inUse === true && [...texts.texts.keys()].every((name) => target.texts.texts.has(name))
 }
 
-function vectorsLost({ collection }: Target, cause: ConfigError): ConfigError {
+export function vectorsLost(collection: CollectionName, found: string, cause?: ConfigError): ConfigError {
   return new ConfigError(
     'vectors-lost',
-    `expected collection ${collection} with all its vector names, as the registry has it, got ${cause.code}: if it was deleted or came back from a backup, run freshet collections rebuild`,
+    `expected collection ${collection} with all its vector names, as the registry has it, got ${found}: if somebody deleted it, start again, or run freshet collections rebuild: everybody is embedded anew`,
     { cause },
   )
 }

@@ -14,6 +14,8 @@ export interface PipelineSettings {
   attemptsMax: number
   /** Attempts to send one request, the same bytes under the same version each time (E4). */
   sendAttemptsMax: number
+  /** And none of them later than this after the first (V3). */
+  repeatMsMax: number
   /** Users with unacknowledged records at which partitions pause. */
   dirtyUsersMax: number
   /** Read but unacknowledged records at which partitions pause. */
@@ -52,6 +54,7 @@ export const DEFAULT_PIPELINE_SETTINGS: PipelineSettings = {
   batchUsersMax: 64,
   attemptsMax: 3,
   sendAttemptsMax: 5,
+  repeatMsMax: 3_600_000,
   dirtyUsersMax: 100_000,
   unacknowledgedRecordsMax: 2_000_000,
   memoryBytesMax: 512 * 1024 * 1024,
