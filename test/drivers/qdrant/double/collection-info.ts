@@ -1,6 +1,7 @@
 /** What GET says of a collection. */
 
 import type { Collection } from './collection.ts'
+import type { IndexSchema } from './collection-schemas.ts'
 import { valuesAt } from './payload-path.ts'
 
 /** Nothing is ever indexed by HNSW here, so there is nothing to wait for. */
@@ -22,12 +23,23 @@ export function collectionInfo(collection: Collection): Record<string, unknown> 
       ...(metadata === null ? {} : { metadata }),
     },
     payload_schema: Object.fromEntries(
-      [...collection.indexes].map(([field, { type, ...tuned }]) => {
+      [...collection.indexes].map(([field, schema]) => {
         const indexed = [...points.values()].filter(({ payload }) => valuesAt(payload, field).length > 0)
-        const params = Object.keys(tuned).length === 0 ? {} : { params: { type, ...tuned } }
-        return [field, { data_type: type, ...params, points: indexed.length }]
+        return [field, { ...described(schema), points: indexed.length }]
       }),
     ),
     update_queue: { length: 0 },
   }
+}
+
+/** Settings that a server keeps as null where none is given; an index that was made by its type alone has none. */
+const NULLS: Partial<Record<IndexSchema['type'], object>> = {
+  datetime: { is_principal: null },
+  float: { is_principal: null },
+  integer: { lookup: null, range: null, is_principal: null },
+}
+
+function described(schema: IndexSchema | IndexSchema['type']): object {
+  if (typeof schema === 'string') return { data_type: schema }
+  return { data_type: schema.type, params: { ...NULLS[schema.type], ...schema } }
 }

@@ -56,7 +56,8 @@ export class Collection {
   readonly name: string
   readonly vectors = new Map<string, VectorParams>()
   readonly points = new Map<PointId, StoredPoint>()
-  readonly indexes = new Map<string, IndexSchema>()
+  /** By its type alone, or with settings. */
+  readonly indexes = new Map<string, IndexSchema | IndexSchema['type']>()
   hnsw: Settings
   optimizers: Settings
   readonly wal: Settings
@@ -70,7 +71,9 @@ export class Collection {
   constructor(name: string, body: CreateCollectionBody) {
     this.name = name
     for (const [vectorName, params] of Object.entries(body.vectors ?? {})) {
-      checkVectorName(vectorName, 'Invalid dense vector name')
+      const invalid = (why: string) =>
+        new Refusal('bad-input', `Invalid dense vector name \`${vectorName}\`: ${why}`)
+      checkVectorName(vectorName, invalid)
       this.vectors.set(vectorName, params)
     }
     this.hnsw = merged(HNSW, body.hnsw_config)
@@ -121,7 +124,6 @@ export class Collection {
   }
 
   addVectorName(name: string, { dense }: VectorNameBody): void {
-    checkVectorName(name, 'Invalid vector name')
     const existing = this.vectors.get(name)
     if (existing === undefined) {
       this.vectors.set(name, dense)
@@ -179,13 +181,11 @@ function mergedMetadata(existing: Payload | null, given: Payload): Payload {
   return Object.fromEntries(kept)
 }
 
-function checkVectorName(name: string, before: string): void {
+/** @param refuse the refusal for a reason */
+export function checkVectorName(name: string, refuse: (why: string) => Refusal): void {
   if (Buffer.byteLength(name) > NAME_BYTES_MAX)
-    throw new Refusal(
-      'bad-input',
-      `${before} \`${name}\`: vector name must be at most ${NAME_BYTES_MAX} bytes long`,
-    )
-  checkCharacters(name, 'vector name', (why) => new Refusal('bad-input', `${before} \`${name}\`: ${why}`))
+    throw refuse(`vector name must be at most ${NAME_BYTES_MAX} bytes long`)
+  checkCharacters(name, 'vector name', refuse)
 }
 
 /** Names become folders on the server's disk. */

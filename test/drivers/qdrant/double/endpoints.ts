@@ -1,10 +1,10 @@
 /** Every endpoint that freshet's driver calls, and no other: one that is missing here is one that we don't use. */
 
+import { type Collection, checkVectorName } from './collection.ts'
 import { collectionInfo } from './collection-info.ts'
 import {
   aliasesBody,
   createCollectionBody,
-  type IndexSchema,
   indexBody,
   updateCollectionBody,
   vectorNameBody,
@@ -34,6 +34,7 @@ import {
 } from './request-schemas.ts'
 import { search } from './search.ts'
 import {
+  checkCount,
   checkDeletion,
   checkIndex,
   checkQuery,
@@ -54,6 +55,8 @@ const change = { path: collectionPath, query: timeoutParameters, access: 'write'
 const aliasList = (aliases: Iterable<[string, string]>) => ({
   aliases: Array.from(aliases, ([alias_name, collection_name]) => ({ alias_name, collection_name })),
 })
+
+const invalidPath = (why: string): Refusal => new Refusal('invalid', `path parameters: [vector_name: ${why}]`)
 
 const service: Endpoint[] = [
   endpoint('GET /', {
@@ -109,6 +112,7 @@ const collections: Endpoint[] = [
     path: vectorNamePath,
     body: vectorNameBody,
     answer({ server, path, query, body }) {
+      checkVectorName(path.vector_name, invalidPath)
       const collection = server.store.get(path.collection_name)
       collection.addVectorName(path.vector_name, body)
       return collection.write(query.wait === true, () => undefined)
@@ -118,6 +122,7 @@ const collections: Endpoint[] = [
     ...write,
     path: vectorNamePath,
     answer({ server, path, query }) {
+      checkVectorName(path.vector_name, invalidPath)
       const collection = server.store.get(path.collection_name)
       collection.dropVectorName(path.vector_name)
       return collection.write(query.wait === true, () => undefined)
@@ -136,10 +141,7 @@ const collections: Endpoint[] = [
           'bad-request',
           "Can't auto-detect field type, please specify `field_schema` in the request",
         )
-      collection.indexes.set(
-        body.field_name,
-        typeof schema === 'string' ? ({ type: schema } as IndexSchema) : schema,
-      )
+      collection.indexes.set(body.field_name, schema)
       return collection.write(query.wait === true, () => undefined)
     },
   }),
@@ -175,14 +177,13 @@ const aliases: Endpoint[] = [
   }),
 ]
 
-/** The collection that a request on points is about, once its time-out is allowed. */
-function asked({
-  server,
-  path,
-  query,
-}: Call<{ collection_name: string }, { timeout?: number | undefined }, unknown>) {
-  const collection = server.store.get(path.collection_name)
-  checkTimeout(collection, query.timeout)
+type PointsCall = Call<{ collection_name: string }, { timeout?: number | undefined }, unknown>
+
+/** The collection that a request on points is about, once its strict mode lets the request pass. */
+function asked(call: PointsCall, check: (collection: Collection) => void = () => undefined): Collection {
+  const collection = call.server.store.get(call.path.collection_name)
+  check(collection)
+  checkTimeout(collection, call.query.timeout)
   return collection
 }
 
@@ -191,9 +192,8 @@ const points: Endpoint[] = [
     ...write,
     body: upsertBody,
     answer(call) {
-      const collection = asked(call)
       const request = upsertOf(call.body)
-      checkUpsert(collection, request.points.length)
+      const collection = asked(call, (one) => checkUpsert(one, request.points.length))
       return upsert(collection, call.query.wait === true, request)
     },
   }),
@@ -201,9 +201,9 @@ const points: Endpoint[] = [
     ...write,
     body: deleteBody,
     answer(call) {
-      const collection = asked(call)
-      if ('filter' in call.body) checkDeletion(collection, call.body.filter)
-      return deletePoints(collection, call.query.wait === true, call.body)
+      const { body } = call
+      const collection = asked(call, (one) => 'filter' in body && checkDeletion(one, body.filter))
+      return deletePoints(collection, call.query.wait === true, body)
     },
   }),
   endpoint('POST /collections/{collection_name}/points', {
@@ -215,18 +215,19 @@ const points: Endpoint[] = [
     ...read,
     body: scrollBody,
     answer(call) {
-      const collection = asked(call)
-      checkSelection(collection, call.body.filter ?? null, call.body.limit ?? null)
-      return scroll(collection, call.body)
+      const { filter, limit } = call.body
+      return scroll(
+        asked(call, (one) => checkSelection(one, filter ?? null, limit ?? null)),
+        call.body,
+      )
     },
   }),
   endpoint('POST /collections/{collection_name}/points/count', {
     ...read,
     body: countBody,
     answer(call) {
-      const collection = asked(call)
-      const filter = call.body.filter ?? null
-      checkSelection(collection, filter, null)
+      const { filter = null, exact = true } = call.body
+      const collection = asked(call, (one) => checkCount(one, filter, exact))
       return { count: selected(collection, filter).length }
     },
   }),
@@ -234,8 +235,7 @@ const points: Endpoint[] = [
     ...read,
     body: queryBody,
     answer(call) {
-      const collection = asked(call)
-      checkQuery(collection, call.body)
+      const collection = asked(call, (one) => checkQuery(one, call.body))
       return search(call.server.store, collection, call.body, call.server.misses)
     },
   }),
@@ -243,10 +243,12 @@ const points: Endpoint[] = [
     ...read,
     body: queryBatchBody,
     answer(call) {
-      const collection = asked(call)
-      checkQueryBatch(collection, call.body.searches.length)
-      for (const one of call.body.searches) checkQuery(collection, one)
-      return call.body.searches.map((one) => search(call.server.store, collection, one, call.server.misses))
+      const { searches } = call.body
+      const collection = asked(call, (one) => {
+        checkQueryBatch(one, searches.length)
+        for (const body of searches) checkQuery(one, body)
+      })
+      return searches.map((one) => search(call.server.store, collection, one, call.server.misses))
     },
   }),
 ]

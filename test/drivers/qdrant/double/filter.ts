@@ -18,8 +18,9 @@ const listed = (conditions: Condition | Condition[]): Condition[] =>
 export function passes(point: Judged, filter: Filter): boolean {
   const holds = (condition: Condition): boolean => judge(point, condition)
   const { must, should, must_not: mustNot, min_should: minShould } = filter
-  // An empty `should` is passed by nobody, an empty `must` by everybody.
-  if (should != null && !listed(should).some(holds)) return false
+  // An empty `should` is passed by everybody, as an empty `must` is.
+  const any = should == null ? [] : listed(should)
+  if (any.length > 0 && !any.some(holds)) return false
   if (minShould != null && minShould.conditions.filter(holds).length < minShould.min_count) return false
   if (must != null && !listed(must).every(holds)) return false
   return mustNot == null || !listed(mustNot).some(holds)

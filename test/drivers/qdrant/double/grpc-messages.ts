@@ -17,7 +17,7 @@ import type { Condition, FieldCondition, Filter, Match, Range } from './filter-s
 import type { QueryBody, RetrieveBody, UpsertBody } from './point-schemas.ts'
 import type { PointRecord } from './reads.ts'
 import { Refusal } from './refusal.ts'
-import type { Payload, PayloadSelector, PointId } from './request-schemas.ts'
+import { type Payload, type PayloadSelector, type PointId, pointId } from './request-schemas.ts'
 import type { ScoredRecord } from './search.ts'
 
 type FilterMessage = NonNullable<UpsertPoints['updateFilter']>
@@ -52,7 +52,10 @@ function modeOf(mode: UpdateMode): 'upsert' | 'insert_only' | 'update_only' {
 function idOf(id: IdMessage | undefined): PointId {
   const { case: kind, value } = id?.pointIdOptions ?? { case: undefined }
   if (kind === 'num') return Number(value)
-  if (kind === 'uuid') return value
+  if (kind === 'uuid') {
+    if (!pointId.safeParse(value).success) throw new Refusal('bad-input', `Unable to parse UUID: ${value}`)
+    return value
+  }
   throw new Refusal('bad-input', 'Empty ID is provided')
 }
 

@@ -20,12 +20,12 @@ export function asJudged(point: StoredPoint): Judged {
   return { id: point.id, payload: point.payload, hasVector: (name) => point.vectors.has(name) }
 }
 
-/** Absent ids are absent from the answer. Payload comes unless it is refused, vectors only when asked for. */
+/** Absent ids are absent from the answer; payload and vectors come when they are asked for. */
 export function retrieve(collection: Collection, { ids, ...parts }: RetrieveBody): PointRecord[] {
   const found = new Set(ids.map(sameId))
   return [...found].flatMap((id) => {
     const point = collection.points.get(id)
-    return point === undefined ? [] : [recordOf(collection, point, parts, true)]
+    return point === undefined ? [] : [recordOf(collection, point, parts, false)]
   })
 }
 
@@ -35,9 +35,9 @@ export function scroll(
   { offset, limit, filter, ...parts }: ScrollBody,
 ): { points: PointRecord[]; next_page_offset: PointId | null } {
   const from = offset == null ? null : sameId(offset)
-  const after = selected(collection, filter ?? null)
-    .filter(({ id }) => from === null || compareIds(id, from) >= 0)
-    .sort((a, b) => compareIds(a.id, b.id))
+  const after = inOrder(collection, filter ?? null).filter(
+    ({ id }) => from === null || compareIds(id, from) >= 0,
+  )
   const size = limit ?? LIMIT_DEFAULT
   return {
     points: after.slice(0, size).map((point) => recordOf(collection, point, parts, true)),
@@ -48,6 +48,11 @@ export function scroll(
 export function selected(collection: Collection, filter: Filter | null): StoredPoint[] {
   const points = [...collection.points.values()]
   return filter === null ? points : points.filter((point) => passes(asJudged(point), filter))
+}
+
+/** Numbers before UUIDs, each ascending. */
+export function inOrder(collection: Collection, filter: Filter | null): StoredPoint[] {
+  return selected(collection, filter).sort((a, b) => compareIds(a.id, b.id))
 }
 
 function compareIds(a: PointId, b: PointId): number {

@@ -4,7 +4,7 @@ import type { Collection, StoredPoint } from './collection.ts'
 import type { CollectionStore } from './collection-store.ts'
 import { sameId } from './filter.ts'
 import type { QueryBody } from './point-schemas.ts'
-import { type PointRecord, recordOf, selected } from './reads.ts'
+import { inOrder, type PointRecord, recordOf, selected } from './reads.ts'
 import { Refusal } from './refusal.ts'
 import type { PointId } from './request-schemas.ts'
 import { prepared, shortest, similarity } from './vectors.ts'
@@ -30,8 +30,8 @@ export function search(
   const from = offset ?? 0
   const to = from + (limit ?? LIMIT_DEFAULT)
   const ranked = body.query == null ? unranked(collection, body) : rank(store, collection, body, misses)
-  // A score that is no number ranks first and ends what passes the threshold, as it does on a real server.
-  const cut = threshold == null ? -1 : ranked.findIndex(({ score }) => !(score >= threshold))
+  // Only what is above the threshold passes. A score that is no number ranks first and ends what passes the threshold, as it does on a real server.
+  const cut = threshold == null ? -1 : ranked.findIndex(({ score }) => !(score > threshold))
   const passing = cut < 0 ? ranked : ranked.slice(0, cut)
   return {
     points: passing.slice(from, to).map(({ point, score }) => ({
@@ -47,14 +47,17 @@ interface Ranked {
   score: number
 }
 
-/** Without a query it is a scroll with scores of nought. */
+/** Without a query it is a scroll in which all are alike. */
 function unranked(collection: Collection, body: QueryBody): Ranked[] {
   if (body.score_threshold != null)
     throw new Refusal(
       'bad-request',
       "A query is needed to use the score_threshold. Can't have score_threshold without defining a query.",
     )
-  return selected(collection, body.filter ?? null).map((point) => ({ point, score: 0 }))
+  return inOrder(collection, body.filter ?? null).map((point) => ({
+    point: { ...point, version: 0 },
+    score: 1,
+  }))
 }
 
 function rank(store: CollectionStore, collection: Collection, body: QueryBody, misses: Misses): Ranked[] {

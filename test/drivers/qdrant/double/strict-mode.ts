@@ -48,6 +48,17 @@ export function checkDeletion(collection: Collection, filter: Filter): void {
   if (strict !== null) checkFilter(collection, strict, filter, strict.unindexed_filtering_update)
 }
 
+/** Counting is exact unless it is told otherwise, and then counts as a search that compares everything. */
+export function checkCount(collection: Collection, filter: Filter | null, exact: boolean): void {
+  checkSelection(collection, filter, null)
+  checkExact(strictModeOf(collection), exact)
+}
+
+function checkExact(strict: StrictMode | null, exact: boolean): void {
+  if (exact && strict?.search_allow_exact === false)
+    throw refuse('Exact search disabled!', 'Set exact=false.')
+}
+
 /** Scroll gives its limit as it came, count has none. */
 export function checkSelection(collection: Collection, filter: Filter | null, limit: number | null): void {
   const strict = strictModeOf(collection)
@@ -62,8 +73,7 @@ export function checkQuery(collection: Collection, { filter, limit, params }: Qu
   checkSelection(collection, filter ?? null, limit ?? LIMIT_DEFAULT)
   checkLimit(params?.quantization?.oversampling, strict.search_max_oversampling, 'oversampling')
   checkLimit(params?.hnsw_ef, strict.search_max_hnsw_ef, 'hnsw_ef')
-  if (params?.exact === true && strict.search_allow_exact === false)
-    throw refuse('Exact search disabled!', 'Set exact=false.')
+  checkExact(strict, params?.exact === true)
 }
 
 export function checkQueryBatch(collection: Collection, searches: number): void {
@@ -177,7 +187,9 @@ function neededForMatch(match: NonNullable<FieldCondition['match']>): Capability
   return values.every((value) => UUID.test(String(value))) ? ['uuid', 'keyword'] : ['keyword']
 }
 
-function capabilities(index: IndexSchema): Capability[] {
+function capabilities(index: IndexSchema | IndexSchema['type']): Capability[] {
+  if (index === 'integer') return ['integer-match', 'integer-range']
+  if (typeof index === 'string') return [index]
   if (index.type !== 'integer') return [index.type]
   const { lookup, range } = index
   return [

@@ -52,15 +52,18 @@ function fromColumns({ ids, vectors, payloads }: UpsertColumns['batch']): GivenP
   }))
 }
 
-/** Checks every point first: one bad point fails the request, and nothing of it is stored. */
+/**
+ * Sizes are checked first: one wrong one fails the request, and nothing of it is stored. An unknown vector name is
+ * found on the way: a server has then stored some of the points, we those before it.
+ */
 export function upsert(
   collection: Collection,
   wait: boolean,
   { points, filter, mode }: Upsert,
 ): { operation_id: number; status: string } {
+  if (points.length === 0) throw new Refusal('bad-request', 'Empty update request')
   for (const point of points) checkSizes(collection, point)
   return collection.write(wait, (operation) => {
-    for (const { vectors } of points) for (const name of vectors.keys()) collection.vector(name)
     const allowed = points.filter(({ id }) => {
       const existing = collection.points.get(id)
       if (existing === undefined) return mode !== 'update_only'
