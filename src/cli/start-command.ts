@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { readInstructionFile } from '../config/instruction-files.ts'
 import type { Settings } from '../config/settings.ts'
+import { UnavailableError } from '../errors.ts'
 import { DEFAULT_TENANT } from '../events/ids.ts'
 import { Recent } from '../observability/recent.ts'
+import type { UserRef } from '../server/service.ts'
 import { register, registerDeclared } from './declared-instructions.ts'
 import { openStandalone } from './open-standalone.ts'
 import { note, print } from './output.ts'
@@ -104,6 +106,26 @@ async function play(settings: Settings, options: StartOptions): Promise<void> {
   }
 }
 
+/** @returns undefined while the store of vectors can't be asked: what was seen last stays */
+async function look(
+  vectors: VectorWatch,
+  { service }: Serving,
+  ref: UserRef,
+): Promise<Frame['instructions'] | undefined> {
+  try {
+    const instructions: Frame['instructions'] = []
+    for (const movement of await vectors.look()) {
+      const request = { instruction: movement.id, k: 2, from: { users: [ref] } }
+      const { neighbours } = await service.nearest(request)
+      instructions.push({ ...movement, neighbours })
+    }
+    return instructions
+  } catch (error) {
+    if (error instanceof UnavailableError) return undefined
+    throw error
+  }
+}
+
 async function watch(
   standalone: Standalone,
   serving: Serving,
@@ -122,14 +144,9 @@ async function watch(
   // The past came in at once: what is shown from here on is the present.
   const recent = new Recent(standalone.parts.clock)
   const playing = player.present(stop.signal)
+  let instructions: Frame['instructions'] = []
   while (!stop.signal.aborted) {
-    const movements = await vectors.look()
-    const instructions: Frame['instructions'] = []
-    for (const movement of movements) {
-      const request = { instruction: movement.id, k: 2, from: { users: [ref] } }
-      const { neighbours } = await serving.service.nearest(request)
-      instructions.push({ ...movement, neighbours })
-    }
+    instructions = (await look(vectors, serving, ref)) ?? instructions
     const status = await serving.service.status()
     screen.show({
       url: serving.url,

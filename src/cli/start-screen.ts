@@ -111,9 +111,10 @@ function flow({ events, users }: StatusAnswer): string {
   return `${events.perSecond.toFixed(1)} events/s, ${events.read} read, ${users.known} users, ${users.waiting} waiting`
 }
 
-function freshness({ freshnessMs: { p50, p95 } }: StatusAnswer): string {
+function freshness({ freshnessMs: { p50, p95 }, degraded }: StatusAnswer): string {
   const text = (ms: number | null) => (ms === null ? '-' : `${(ms / 1_000).toFixed(2)} s`)
-  return `fresh after ${text(p50)} (half of all), ${text(p95)} (19 of 20)`
+  const down = degraded.length === 0 ? '' : `; degraded: ${degraded.join(', ')}`
+  return `fresh after ${text(p50)} (half of all), ${text(p95)} (19 of 20)${down}`
 }
 
 function tokens({ tokens }: StatusAnswer): string {
