@@ -15,8 +15,12 @@ export interface EventSourceUnderTest {
   dispose(): Promise<void>
 }
 
-const TOPICS = ['behavior.app', 'behavior.search'] as const
-const [APP, SEARCH] = TOPICS
+/** What each promise is kept with: two topics that are read, and one that isn't. */
+interface Topics {
+  app: string
+  search: string
+  other: string
+}
 
 /** Keeps what it is told. */
 class Listener implements SourceListener {
@@ -44,23 +48,30 @@ class Listener implements SourceListener {
   }
 }
 
+/** @param nameOf makes names that no other test has, where all tests share a broker */
 export function eventSourceContract(
   what: string,
   open: (topics: readonly string[]) => Promise<EventSourceUnderTest>,
+  nameOf: (topic: string) => string = (topic) => topic,
 ): void {
   const promise = (
     sentence: string,
-    work: (under: EventSourceUnderTest, listener: Listener) => Promise<EventSourceUnderTest>,
+    work: (under: EventSourceUnderTest, listener: Listener, topics: Topics) => Promise<EventSourceUnderTest>,
   ) =>
     test(`${what}: ${sentence}`, async () => {
-      const under = await open(TOPICS)
-      await (await work(under, new Listener())).dispose()
+      const topics = {
+        app: nameOf('behavior.app'),
+        search: nameOf('behavior.search'),
+        other: nameOf('somebody-else'),
+      }
+      const under = await open([topics.app, topics.search])
+      await (await work(under, new Listener(), topics)).dispose()
     })
 
   promise(
     'partitions are assigned at the start, and nothing is read before a seek',
-    async (under, listener) => {
-      await under.append(APP, 'a0')
+    async (under, listener, { app }) => {
+      await under.append(app, 'a0')
       await under.source.start(listener)
       await until(() => listener.assignments.length > 0)
       assert.ok(listener.assignments[0]!.partitions.includes(0))
@@ -72,34 +83,34 @@ export function eventSourceContract(
 
   promise(
     'records come from their positions on, in order in each topic, of no other topic',
-    async (under, listener) => {
+    async (under, listener, { app, search, other }) => {
       for (let i = 0; i < 5; i++) {
-        await under.append(APP, `a${i}`)
-        await under.append('somebody-else', 'x')
-        await under.append(SEARCH, `s${i}`)
+        await under.append(app, `a${i}`)
+        await under.append(other, 'x')
+        await under.append(search, `s${i}`)
       }
       await started(under.source, listener)
       under.source.seek(0, new Map())
       await until(() => listener.received.length >= 10)
-      const third = listener.received.filter((record) => record.topic === APP)[3]!.offset
-      assert.deepEqual(listener.values(APP), ['a0', 'a1', 'a2', 'a3', 'a4'])
-      assert.deepEqual(listener.values(SEARCH), ['s0', 's1', 's2', 's3', 's4'])
+      const third = listener.received.filter((record) => record.topic === app)[3]!.offset
+      assert.deepEqual(listener.values(app), ['a0', 'a1', 'a2', 'a3', 'a4'])
+      assert.deepEqual(listener.values(search), ['s0', 's1', 's2', 's3', 's4'])
       listener.received.length = 0
-      under.source.seek(0, new Map([[APP, third], ...(await ends(under.source, [SEARCH]))]))
+      under.source.seek(0, new Map([[app, third], ...(await ends(under.source, [search]))]))
       await until(() => listener.received.length >= 2)
       await turns(20)
-      assert.deepEqual(listener.values(APP), ['a3', 'a4'])
-      assert.deepEqual(listener.values(SEARCH), [])
+      assert.deepEqual(listener.values(app), ['a3', 'a4'])
+      assert.deepEqual(listener.values(search), [])
       return under
     },
   )
 
-  promise('offsets rise, and are the same whoever reads them', async (under, listener) => {
-    for (let i = 0; i < 4; i++) await under.append(APP, `a${i}`)
+  promise('offsets rise, and are the same whoever reads them', async (under, listener, { app }) => {
+    for (let i = 0; i < 4; i++) await under.append(app, `a${i}`)
     await started(under.source, listener)
     under.source.seek(0, new Map())
     await until(() => listener.received.length >= 4)
-    await under.append(APP, 'a4')
+    await under.append(app, 'a4')
     await until(() => listener.received.length >= 5)
     const offsets = listener.received.map((record) => record.offset)
     assert.deepEqual(
@@ -118,21 +129,21 @@ export function eventSourceContract(
 
   promise(
     'whatever is appended, paused, resumed and sought meanwhile: nothing is lost or out of order',
-    async (first) => {
+    async (first, _, { app, search, other }) => {
       let under = first
       const step = fc.oneof(
-        { weight: 6, arbitrary: fc.constantFrom<string>(APP, SEARCH, 'somebody-else') },
+        { weight: 6, arbitrary: fc.constantFrom<string>(app, search, other) },
         { weight: 3, arbitrary: fc.constantFrom('pause', 'resume', 'turn', 'turns', 'seek') },
       )
       let count = 0
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
           const listener = new Listener()
-          const start = await ends(under.source, TOPICS)
+          const start = await ends(under.source, [app, search])
           under = await under.reopen()
           await started(under.source, listener)
           under.source.seek(0, start)
-          const expected: Record<string, string[]> = { [APP]: [], [SEARCH]: [], 'somebody-else': [] }
+          const expected: Record<string, string[]> = { [app]: [], [search]: [], [other]: [] }
           for (const what of steps) {
             if (what === 'pause') under.source.pause([0])
             else if (what === 'resume') under.source.resume([0])
@@ -148,9 +159,9 @@ export function eventSourceContract(
             }
           }
           under.source.resume([0])
-          await until(() => listener.received.length >= expected[APP]!.length + expected[SEARCH]!.length)
+          await until(() => listener.received.length >= expected[app]!.length + expected[search]!.length)
           await turns(3)
-          for (const topic of TOPICS) assert.deepEqual(listener.values(topic), expected[topic])
+          for (const topic of [app, search]) assert.deepEqual(listener.values(topic), expected[topic])
           await under.source.stop()
         }),
         { seed: 20261221, numRuns: 30 },
@@ -159,49 +170,52 @@ export function eventSourceContract(
     },
   )
 
-  promise('a pause within a batch holds all that follows until the resume', async (under, listener) => {
-    for (let i = 0; i < 3; i++) {
-      await under.append(APP, `a${i}`)
-      await under.append(SEARCH, `s${i}`)
-    }
-    await started(under.source, listener)
-    listener.onRecords = () => under.source.pause([0])
-    under.source.seek(0, new Map())
-    await until(() => listener.received.length > 0)
-    const before = listener.received.length
-    await under.append(APP, 'late')
-    await turns(20)
-    assert.equal(listener.received.length, before)
-    listener.onRecords = () => {}
-    under.source.resume([0])
-    await until(() => listener.received.length >= 7)
-    assert.deepEqual(listener.values(APP), ['a0', 'a1', 'a2', 'late'])
-    return under
-  })
+  promise(
+    'a pause within a batch holds all that follows until the resume',
+    async (under, listener, { app, search }) => {
+      for (let i = 0; i < 3; i++) {
+        await under.append(app, `a${i}`)
+        await under.append(search, `s${i}`)
+      }
+      await started(under.source, listener)
+      listener.onRecords = () => under.source.pause([0])
+      under.source.seek(0, new Map())
+      await until(() => listener.received.length > 0)
+      const before = listener.received.length
+      await under.append(app, 'late')
+      await turns(20)
+      assert.equal(listener.received.length, before)
+      listener.onRecords = () => {}
+      under.source.resume([0])
+      await until(() => listener.received.length >= 7)
+      assert.deepEqual(listener.values(app), ['a0', 'a1', 'a2', 'late'])
+      return under
+    },
+  )
 
   promise(
     'a commit is accepted in its own generation only, and found by the next owner (O1)',
-    async (under, listener) => {
-      await under.append(APP, 'a0')
+    async (under, listener, { app }) => {
+      await under.append(app, 'a0')
       await started(under.source, listener)
       const { generation } = listener.assignments[0]!
       assert.equal((await under.source.committed(0)).size, 0)
-      assert.equal(await under.source.commit(generation, new Map([[0, new Map([[APP, 1]])]])), true)
-      assert.equal(await under.source.commit(generation + 1, new Map([[0, new Map([[APP, 9]])]])), false)
-      assert.equal(await under.source.commit(generation - 1, new Map([[0, new Map([[APP, 9]])]])), false)
-      assert.equal((await under.source.committed(0)).get(APP), 1)
+      assert.equal(await under.source.commit(generation, new Map([[0, new Map([[app, 1]])]])), true)
+      assert.equal(await under.source.commit(generation + 1, new Map([[0, new Map([[app, 9]])]])), false)
+      assert.equal(await under.source.commit(generation - 1, new Map([[0, new Map([[app, 9]])]])), false)
+      assert.equal((await under.source.committed(0)).get(app), 1)
       await under.source.stop()
       const next = await under.reopen()
-      assert.equal((await next.source.committed(0)).get(APP), 1)
+      assert.equal((await next.source.committed(0)).get(app), 1)
       return next
     },
   )
 
   promise(
     'the end of a topic is behind its last record, whatever the others hold',
-    async (under, listener) => {
-      await under.append(APP, 'a0')
-      await under.append(SEARCH, 's0')
+    async (under, listener, { app, search }) => {
+      await under.append(app, 'a0')
+      await under.append(search, 's0')
       await started(under.source, listener)
       under.source.seek(0, new Map())
       await until(() => listener.received.length >= 2)
@@ -211,14 +225,14 @@ export function eventSourceContract(
     },
   )
 
-  promise('nothing is handed out after the stop', async (under, listener) => {
+  promise('nothing is handed out after the stop', async (under, listener, { app }) => {
     await started(under.source, listener)
     under.source.seek(0, new Map())
     await turns(3)
-    await under.append(APP, 'a0')
+    await under.append(app, 'a0')
     await under.source.stop()
     const before = listener.received.length
-    await under.append(APP, 'a1')
+    await under.append(app, 'a1')
     await turns(20)
     assert.equal(listener.received.length, before)
     return under

@@ -1,0 +1,58 @@
+/** What is made of a fetched answer: records in order, and where reading goes on. */
+
+import type { SourceRecord } from '../../events/source-record.ts'
+import type { FetchedPartition } from './fetch.ts'
+import { isAbortMarker, type RecordBatch, readBatches, readRecords } from './record-batch.ts'
+
+/** Records handed over in one go: a few milliseconds of work. */
+const CHUNK_RECORDS_MAX = 1_000
+
+/** A part of what was fetched, and the position behind it; without records where there is nothing but markers. */
+export interface Chunk {
+  records: readonly SourceRecord[]
+  next: number
+}
+
+/**
+ * The records of a fetched partition from a position on, in order, without those of transactions that were given up.
+ * Positions move on behind whole batches: compaction and transactions leave offsets without records.
+ *
+ * @throws {RangeError} when the answer is damaged
+ */
+export async function* chunksOf(fetched: FetchedPartition, position: number): AsyncGenerator<Chunk> {
+  const { topic, partition } = fetched
+  const isWanted = committedOnly(fetched)
+  let records: SourceRecord[] = []
+  let next = position
+  for (const batch of readBatches(fetched.records)) {
+    // Markers count even where their batch was read before.
+    const wanted = isWanted(batch)
+    if (batch.lastOffset < position) continue
+    if (wanted) {
+      const read = readRecords(topic, partition, batch, position)
+      for (const record of read instanceof Promise ? await read : read) {
+        records.push(record)
+        if (records.length < CHUNK_RECORDS_MAX) continue
+        yield { records, next: record.offset + 1 }
+        records = []
+      }
+    }
+    next = batch.lastOffset + 1
+  }
+  if (next > position) yield { records, next }
+}
+
+/** Tells batch by batch, in order, whether its records are anybody's. */
+function committedOnly({ aborted }: FetchedPartition): (batch: RecordBatch) => boolean {
+  const waiting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset)
+  const givenUp = new Set<number>()
+  return (batch) => {
+    while (waiting.length > 0 && waiting[0]!.firstOffset <= batch.lastOffset)
+      givenUp.add(waiting.shift()!.producerId)
+    if (batch.isControl) {
+      if (isAbortMarker(batch)) givenUp.delete(batch.producerId)
+      return false
+    }
+    return !batch.isTransactional || !givenUp.has(batch.producerId)
+  }
+}
