@@ -1,11 +1,15 @@
 /** Points by id, read back as they were written. */
 
+import type { Schemas } from '@qdrant/js-client-rest'
 import type { VectorName } from '../../instructions/instruction.ts'
 import type { PointId, StoredPoint } from '../../vectors/vector-store.ts'
 import { fromServerPoint } from './point-payload.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import type { RestClient } from './rest-client.ts'
-import type { ServerName } from './server-names.ts'
+import { pointsPath, type RestClient } from './rest-client.ts'
+import type { OwnCollection } from './server-collections.ts'
+
+/** Parsing so many holds the event loop for some 10 ms. */
+const NUMBERS_MAX = 65_536
 
 /**
  * @param vectorNames of each point's vectors; null: all
@@ -13,26 +17,23 @@ import type { ServerName } from './server-names.ts'
  */
 export async function readPoints(
   rest: RestClient,
-  server: ServerName,
+  { server, spec, vectorNames: known }: Pick<OwnCollection, 'server' | 'spec' | 'vectorNames'>,
   ids: readonly PointId[],
   vectorNames: readonly VectorName[] | null,
-  settings: Pick<QdrantSettings, 'requestPointsMax' | 'readConsistency'>,
+  { requestPointsMax, readConsistency }: Pick<QdrantSettings, 'requestPointsMax' | 'readConsistency'>,
 ): Promise<Map<PointId, StoredPoint>> {
-  const { requestPointsMax, readConsistency } = settings
-  const withVector = vectorNames === null || (vectorNames.length > 0 && [...vectorNames])
+  const numbers = (vectorNames?.length ?? known.size) * spec.dimensions
+  const size = Math.max(1, Math.min(requestPointsMax, Math.floor(NUMBERS_MAX / Math.max(1, numbers))))
+  const path = pointsPath(server, '', { consistency: readConsistency })
   const found = new Map<PointId, StoredPoint>()
-  for (let from = 0; from < ids.length; from += requestPointsMax) {
-    const body = {
-      collection_name: server,
-      ids: ids.slice(from, from + requestPointsMax),
+  for (let from = 0; from < ids.length; from += size) {
+    const body: Schemas['PointRequest'] = {
+      ids: ids.slice(from, from + size),
       with_payload: true,
-      with_vector: withVector,
-      ...(readConsistency === null ? {} : { consistency: readConsistency }),
+      with_vector: vectorNames === null || (vectorNames.length > 0 && [...vectorNames]),
     }
-    const records = await rest.result({ what: 'read points', collection: server }, (api, init) =>
-      api.getPoints(body, init),
-    )
-    for (const { id, payload, vector } of records) {
+    const asked = { what: 'read points', collection: server }
+    for (const { id, payload, vector } of await rest.post<Schemas['Record'][]>(asked, path, body)) {
       const stored = fromServerPoint(id as PointId, payload, vectorsOf(vector))
       if (stored !== null) found.set(id as PointId, stored)
     }

@@ -6,7 +6,7 @@ import { searchFilter } from './point-filters.ts'
 import { fromServerPayload } from './point-payload.ts'
 import { unitScale } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import type { RestClient } from './rest-client.ts'
+import { pointsPath, type RestClient } from './rest-client.ts'
 import type { ServerName } from './server-names.ts'
 
 type ReadSettings = Pick<QdrantSettings, 'readConsistency' | 'searchEf' | 'collection'>
@@ -71,8 +71,7 @@ export class PointSearch {
     const { vectorName, vector, scoreThreshold } = query
     const scale = unitScale(vector)
     const filter = searchFilter(query.filter, query.exclude)
-    const body = {
-      collection_name: server,
+    const body: Schemas['QueryRequest'] = {
       query: Array.from(vector, (x) => x * scale),
       using: vectorName,
       limit,
@@ -81,11 +80,10 @@ export class PointSearch {
       with_vector: false,
       ...(filter === undefined ? {} : { filter }),
       ...(scoreThreshold === undefined ? {} : { score_threshold: scoreThreshold - THRESHOLD_MARGIN }),
-      ...this.consistency(),
     }
-    const { points } = await this.rest.result({ what: 'search', collection: server }, (api, init) =>
-      api.queryPoints(body, init),
-    )
+    const asked = { what: 'search', collection: server }
+    const path = pointsPath(server, '/query', { consistency: this.settings.readConsistency })
+    const { points } = await this.rest.post<Schemas['QueryResponse']>(asked, path, body)
     return points.map(({ id, score, payload }) => ({
       id: id as PointId,
       // Rounding may carry a cosine past 1.
@@ -109,22 +107,11 @@ export class PointSearch {
   private async payloads(server: ServerName, page: readonly Found[]): Promise<Map<PointId, unknown>> {
     if (page.length === 0) return new Map()
     const ids = page.map(({ id }) => id)
-    const body = {
-      collection_name: server,
-      ids,
-      with_payload: true,
-      with_vector: false,
-      ...this.consistency(),
-    }
-    const records = await this.rest.result({ what: 'read points', collection: server }, (api, init) =>
-      api.getPoints(body, init),
-    )
+    const body: Schemas['PointRequest'] = { ids, with_payload: true, with_vector: false }
+    const asked = { what: 'read points', collection: server }
+    const path = pointsPath(server, '', { consistency: this.settings.readConsistency })
+    const records = await this.rest.post<Schemas['Record'][]>(asked, path, body)
     return new Map(records.map(({ id, payload }) => [id as PointId, payload]))
-  }
-
-  private consistency(): { consistency?: Schemas['ReadConsistency'] } {
-    const { readConsistency } = this.settings
-    return readConsistency === null ? {} : { consistency: readConsistency }
   }
 }
 

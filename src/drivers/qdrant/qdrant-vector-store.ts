@@ -112,9 +112,9 @@ export class QdrantVectorStore implements VectorStore {
   ): Promise<Map<PointId, StoredPoint>> {
     const { rest, settings } = this.parts
     const read = async (collection: OwnCollection) => {
-      const { server, vectorNames: known } = collection
+      const { vectorNames: known } = collection
       const wanted = vectorNames === undefined ? null : vectorNames.filter((one) => known.has(one))
-      return await this.orForget(name, () => readPoints(rest, server, ids, wanted, settings))
+      return await this.orForget(name, () => readPoints(rest, collection, ids, wanted, settings))
     }
     try {
       return await read(await this.with(name, vectorNames ?? []))

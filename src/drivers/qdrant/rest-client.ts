@@ -1,5 +1,6 @@
-/** Requests over REST: through the client where it does well, past it where points are written. */
+/** Requests over REST: through the client for what is rare, past it for points, where it costs too much. */
 
+import type { Readable } from 'node:stream'
 import { QdrantClient } from '@qdrant/js-client-rest'
 import { Agent, type Dispatcher } from 'undici'
 import { type FreshetError, UnavailableError } from '../../errors.ts'
@@ -7,6 +8,7 @@ import type { Clock } from '../../pipeline/clock.ts'
 import { type Answer, type Asked, isDropped, judge, refusedRequest, type Verdict } from './answers.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { serverAddress } from './server-address.ts'
+import type { ServerName } from './server-names.ts'
 
 /** Below the 5 s after which a server with its own settings closes: a request on a dead connection is lost time. */
 const KEEP_ALIVE_MS = 4_000
@@ -16,6 +18,7 @@ const HEADERS = { 'accept-encoding': 'identity' }
 
 type OpenApiClient = ReturnType<QdrantClient['api']>
 type Call<T> = (api: OpenApiClient, init: RequestInit) => Promise<{ data: { result?: T | null } }>
+type Attempt = (signal: AbortSignal) => Promise<Answer>
 
 export class RestClient {
   private readonly agent: Agent
@@ -25,7 +28,8 @@ export class RestClient {
   private readonly headers: Record<string, string>
   private readonly timeoutMs: number
   private readonly clock: Clock
-  private readonly closing = new AbortController()
+  private readonly live = new Set<AbortController>()
+  private isClosed = false
 
   /** @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear` */
   constructor(
@@ -73,30 +77,35 @@ export class RestClient {
 
   /** Asks through the client. @throws {UnavailableError} `vectors-closed` */
   ask<T>(asked: Asked, call: Call<T>, timeoutMs = this.timeoutMs): Promise<Verdict> {
-    return this.twice(asked, timeoutMs, async (signal) => {
-      const seen: Seen = { status: null, retryAfter: null }
-      const dispatcher = this.agent.compose(noteHead(seen))
-      // The types of the dispatcher are those of the undici inside Node, which is another than ours.
-      const init = { signal, dispatcher, redirect: 'manual' } as unknown as RequestInit
-      try {
-        const { data } = await call(this.api, init)
-        return { kind: 'http', status: 200, body: data, retryAfter: null }
-      } catch (error) {
-        return answerOf(error, seen)
-      }
-    })
+    return this.judged(asked, timeoutMs, this.throughClient(call))
   }
 
-  /** Sends a body of our own making, slice by slice. @param body called once an attempt */
+  /** Past the client: a body of our own making, slice by slice. @param body called once an attempt */
   put(asked: Asked, path: string, body: () => AsyncIterable<Uint8Array>): Promise<Verdict> {
-    return this.twice(asked, this.timeoutMs, async (signal) => {
+    // undici takes any iterable, its types only streams.
+    return this.send(asked, 'PUT', path, body as () => never)
+  }
+
+  /** Past the client: it looks at every number of an answer for one beyond 2^53, and takes twice the time or more. */
+  async post<T>(asked: Asked, path: string, body: object): Promise<T> {
+    const verdict = await this.send(asked, 'POST', path, () => JSON.stringify(body))
+    if (verdict.kind === 'done') return verdict.result as T
+    throw errorOf(asked, verdict)
+  }
+
+  private send(
+    asked: Asked,
+    method: 'POST' | 'PUT',
+    path: string,
+    body: () => string | Readable,
+  ): Promise<Verdict> {
+    return this.judged(asked, this.timeoutMs, async (signal) => {
       const response = await this.agent.request({
         origin: this.origin,
         path: `${this.prefix}${path}`,
-        method: 'PUT',
+        method,
         headers: { ...this.headers, accept: 'application/json', 'content-type': 'application/json' },
-        // undici takes any iterable, its types only streams.
-        body: body() as unknown as Dispatcher.DispatchOptions['body'] & null,
+        body: body(),
         signal,
       })
       const { 'retry-after': retryAfter } = response.headers
@@ -110,53 +119,80 @@ export class RestClient {
     })
   }
 
-  /** @returns the text of an answer that isn't in the server's usual frame, e.g. of `/` */
+  /** @returns what is said at `/`, a 404 included: it is for whoever asks to see whether that is a Qdrant server */
   async greeting(asked: Asked): Promise<unknown> {
-    let body: unknown
-    const verdict = await this.ask(asked, async (api, init) => {
-      body = (await api.root({}, init)).data
-      return { data: { result: null } }
-    })
-    if (verdict.kind !== 'done') throw errorOf(asked, verdict)
-    return body
+    const answer = await this.answer(
+      this.timeoutMs,
+      this.throughClient((api, init) => api.root({}, init)),
+    )
+    if (answer.kind === 'http' && (answer.status === 200 || answer.status === 404)) return answer.body
+    const verdict = judge(answer, asked, this.clock.nowMs())
+    throw verdict.kind === 'done' ? refusedRequest(asked, 'no greeting') : errorOf(asked, verdict)
   }
 
   async close(): Promise<void> {
-    this.closing.abort()
+    this.isClosed = true
+    for (const limit of this.live) limit.abort()
     await this.agent.destroy()
   }
 
+  private throughClient(
+    call: (api: OpenApiClient, init: RequestInit) => Promise<{ data: unknown }>,
+  ): Attempt {
+    return async (signal) => {
+      const seen: Seen = { status: null, retryAfter: null }
+      const dispatcher = this.agent.compose(noteHead(seen))
+      // The types of the dispatcher are those of the undici inside Node, which is another than ours.
+      const init = { signal, dispatcher, redirect: 'manual' } as unknown as RequestInit
+      try {
+        const { data } = await call(this.api, init)
+        return { kind: 'http', status: 200, body: data, retryAfter: null }
+      } catch (error) {
+        return answerOf(error, seen)
+      }
+    }
+  }
+
+  private async judged(asked: Asked, timeoutMs: number, attempt: Attempt): Promise<Verdict> {
+    return judge(await this.answer(timeoutMs, attempt), asked, this.clock.nowMs())
+  }
+
   /** A connection that was dropped under the request is no reason to wait; the second time it is. */
-  private async twice(
-    asked: Asked,
-    timeoutMs: number,
-    attempt: (signal: AbortSignal) => Promise<Answer>,
-  ): Promise<Verdict> {
-    let answer = await this.bounded(timeoutMs, attempt)
-    if (isDropped(answer)) answer = await this.bounded(timeoutMs, attempt)
-    return judge(answer, asked, this.clock.nowMs())
+  private async answer(timeoutMs: number, attempt: Attempt): Promise<Answer> {
+    const first = await this.bounded(timeoutMs, attempt)
+    return isDropped(first) ? await this.bounded(timeoutMs, attempt) : first
   }
 
   /** @throws {UnavailableError} `vectors-closed` */
-  private async bounded(
-    timeoutMs: number,
-    attempt: (signal: AbortSignal) => Promise<Answer>,
-  ): Promise<Answer> {
+  private async bounded(timeoutMs: number, attempt: Attempt): Promise<Answer> {
+    if (this.isClosed) throw closed()
     const limit = new AbortController()
     const timer = setTimeout(() => limit.abort(), timeoutMs)
+    this.live.add(limit)
     let answer: Answer
     try {
-      answer = await attempt(AbortSignal.any([limit.signal, this.closing.signal]))
+      answer = await attempt(limit.signal)
     } catch (error) {
       answer = answerOf(error, { status: null, retryAfter: null })
     } finally {
       clearTimeout(timer)
+      this.live.delete(limit)
     }
-    if (this.closing.signal.aborted && answer.kind !== 'http') throw closed()
-    return limit.signal.aborted && answer.kind === 'network'
-      ? { kind: 'timeout', afterMs: timeoutMs }
-      : answer
+    if (answer.kind === 'http') return answer
+    if (this.isClosed) throw closed()
+    return limit.signal.aborted ? { kind: 'timeout', afterMs: timeoutMs } : answer
   }
+}
+
+/** The path of a request on points; a parameter that is null stays with the server's own. */
+export function pointsPath(
+  collection: ServerName,
+  end: '' | '/query',
+  parameters: Record<string, string | number | boolean | null>,
+): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null)
+  const query = given.length === 0 ? '' : `?${given.map(([name, value]) => `${name}=${value}`).join('&')}`
+  return `/collections/${encodeURIComponent(collection)}/points${end}${query}`
 }
 
 /** What an answer that isn't `done` is where nothing else was to be expected. */

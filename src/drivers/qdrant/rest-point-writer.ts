@@ -3,7 +3,7 @@
 import type { Point } from '../../vectors/vector-store.ts'
 import type { PointBatch, PointWriter, WriteOutcome } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import { errorOf, type RestClient } from './rest-client.ts'
+import { errorOf, pointsPath, type RestClient } from './rest-client.ts'
 import { pointBytesMax, upsertBody } from './upsert-body.ts'
 
 export class RestPointWriter implements PointWriter {
@@ -22,7 +22,7 @@ export class RestPointWriter implements PointWriter {
   async write(batch: PointBatch): Promise<WriteOutcome> {
     const { collection } = batch
     const asked = { what: 'write points', collection }
-    const path = `/collections/${encodeURIComponent(collection)}/points?wait=true&ordering=${this.ordering}`
+    const path = pointsPath(collection, '', { wait: true, ordering: this.ordering })
     const verdict = await this.rest.put(asked, path, () => upsertBody(batch))
     if (verdict.kind === 'done') return { kind: 'written' }
     if (verdict.kind === 'error' || verdict.kind === 'exists') throw errorOf(asked, verdict)
