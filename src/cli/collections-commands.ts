@@ -1,13 +1,19 @@
-/** Verbs over the collections of vectors: what there is, and embedding everybody anew after a loss. */
+/** Verbs over the collections of vectors: what there is, what should be otherwise, and embedding everybody anew. */
 
 import type { Command } from 'commander'
+import { systemClock } from '../pipeline/clock.ts'
+import { addPlanCommands } from './collection-plan-commands.ts'
+import { lookAtVectors } from './open-vectors.ts'
 import { note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { dropUnknown, requestRebuild } from './rebuild.ts'
 import { addRecallCommand } from './recall-command.ts'
 import { settle } from './service-access.ts'
-import type { Standalone } from './standalone.ts'
 import { openAsStored } from './stored-day.ts'
+
+interface RebuildOptions extends GlobalOptions {
+  takeOver?: boolean
+}
 
 export function addCollectionCommands(program: Command): void {
   const collections = program
@@ -15,58 +21,64 @@ export function addCollectionCommands(program: Command): void {
     .description('collections of vectors: one per group and model')
   collections
     .command('list')
-    .description(
-      'collections, their instructions, points and stubs; no running freshet may hold the directory',
-    )
+    .description('collections, their instructions, points and stubs; beside a running freshet, too')
     .option('--json', 'the answer as JSON')
-    .addHelpText('after', '\nExamples:\n  freshet collections list')
+    .addHelpText('after', '\nExamples:\n  freshet collections list\n  freshet collections list --json')
     .action((_options: unknown, command: Command) => list(command.optsWithGlobals()))
+  addPlanCommands(collections)
   collections
     .command('rebuild')
     .description('embed everybody anew: for vectors that were lost, or that came back from a backup')
+    .option('--take-over', 'drop collections that another data directory wrote, whose data is gone')
     .addHelpText(
       'after',
       `
-States say what was written; a vectors.db from a backup knows less. A vectors.db that is gone altogether is noticed at
-the next start, and rebuilt without being asked.
+States say what was written; vectors from a backup know less. Collections, vector names or a vectors.db that are gone, and
+backups that are older than the last mark (a minute in the data directory, an hour on a server), are noticed at the next
+start and rebuilt without being asked.
 
 Examples:
-  freshet collections rebuild`,
+  freshet collections rebuild
+  freshet collections rebuild --take-over --config freshet.yaml`,
     )
     .action((_options: unknown, command: Command) => rebuild(command.optsWithGlobals()))
   addRecallCommand(collections)
 }
 
-async function withStandalone<T>(
-  options: GlobalOptions,
-  use: (standalone: Standalone) => Promise<T>,
-): Promise<T> {
-  const standalone = await openAsStored(settingsOf(options).settings)
-  try {
-    return await use(standalone)
-  } finally {
-    await standalone.close()
-  }
-}
-
 async function list(options: GlobalOptions & { json?: boolean }): Promise<void> {
-  const infos = await withStandalone(options, ({ parts }) => parts.vectors.collections())
-  if (options.json === true) {
-    printJson(infos.map((info) => ({ ...info, readerNames: Object.fromEntries(info.readerNames) })))
-    return
+  const { settings } = settingsOf(options)
+  const { vectors, view, close } = await lookAtVectors(settings, systemClock)
+  try {
+    const infos = await vectors.collections()
+    if (options.json === true) {
+      printJson(infos.map((info) => ({ ...info, readerNames: Object.fromEntries(info.readerNames) })))
+      return
+    }
+    const rows = infos.map(({ name, model, vectorNames, points, stubs }) => [
+      name,
+      model,
+      String(vectorNames.length),
+      String(points),
+      String(stubs),
+      use(view, name),
+    ])
+    printTable(['collection', 'model', 'vectors a point', 'points', 'stubs', 'use'], rows)
+  } finally {
+    await close()
   }
-  const rows = infos.map(({ name, model, vectorNames, points, stubs }) => [
-    name,
-    model,
-    String(vectorNames.length),
-    String(points),
-    String(stubs),
-  ])
-  printTable(['collection', 'model', 'vectors a point', 'points', 'stubs'], rows)
 }
 
-async function rebuild(options: GlobalOptions): Promise<void> {
-  await withStandalone(options, async (standalone) => {
+function use(view: Awaited<ReturnType<typeof lookAtVectors>>['view'], name: string): string {
+  const target = [...(view?.targets.values() ?? [])].find(({ collection }) => collection === name)
+  if (target === undefined) return 'no record knows it'
+  if (!target.inUse) return 'kept for roll-back'
+  return target.model === view?.models.active ? 'served' : 'in preparation'
+}
+
+async function rebuild(options: RebuildOptions): Promise<void> {
+  const { settings } = settingsOf(options)
+  const standalone = await openAsStored(settings, { takeOver: options.takeOver === true })
+  try {
     const { controlLog, updater, vectors } = standalone.parts
     await requestRebuild(controlLog)
     await standalone.start()
@@ -75,5 +87,7 @@ async function rebuild(options: GlobalOptions): Promise<void> {
     for (const name of await dropUnknown(models, instructions.groups.keys(), vectors))
       note(`dropped ${name}, which no record knows`)
     print('every user was embedded anew')
-  })
+  } finally {
+    await standalone.close()
+  }
 }

@@ -4,14 +4,15 @@ import type { Settings } from '../config/settings.ts'
 import { openQdrant } from '../drivers/qdrant/open-qdrant.ts'
 import {
   type DataDirectory,
+  directoryToCome,
   type MainDirectory,
   openDataDirectory,
   openMainDirectory,
 } from '../drivers/sqlite/data-directory.ts'
 import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
-import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
+import { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
 import { SqliteVectorStore } from '../drivers/sqlite/sqlite-vector-store.ts'
-import { UnavailableError } from '../errors.ts'
+import { ConfigError, UnavailableError } from '../errors.ts'
 import { InstructionRegistry } from '../instructions/registry.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import { readView, type View } from '../pipeline/view.ts'
@@ -19,7 +20,7 @@ import { ModelRegistry } from '../vectors/model-registry.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
 import { DeferredVectorStore } from './deferred-vectors.ts'
 import { rebuildIfLost } from './rebuild.ts'
-import { ServerMarks } from './server-marks.ts'
+import { ServerMarks, type ServerVectors } from './server-marks.ts'
 
 /** A store of vectors, and what a data directory must know of it. */
 export interface OpenedVectors {
@@ -103,6 +104,71 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
     }
   }
   return { vectors, reach, agree: async (view) => marks?.agree(view) }
+}
+
+/** The vectors as somebody sees them who only looks, beside a running freshet or without one. */
+export interface LookedAt {
+  vectors: VectorStore
+  /** What is registered; null: nothing was ever embedded here. */
+  view: View | null
+  /** What the vectors are, beside the states that say when they were written. */
+  state: ServerVectors
+  close(): Promise<void>
+}
+
+/**
+ * Opens without the writer's lock, and changes nothing.
+ *
+ * @throws {ConfigError} `vectors-not-ours`, `data-directory-missing`, `data-directory-older`, and what the driver finds
+ * @throws {UnavailableError} the server can't be reached
+ */
+export async function lookAtVectors(
+  settings: Settings,
+  clock: Clock,
+  {
+    orToCome = false,
+  }: {
+    /** A directory that isn't there yet is looked at as a first start would find it. */ orToCome?: boolean
+  } = {},
+): Promise<LookedAt> {
+  const directory = openToLook(settings, clock.nowMs(), orToCome)
+  try {
+    const view = await storedView(new SqliteControlLog(directory.main))
+    if ('vectors' in directory) {
+      const vectors = new SqliteVectorStore(directory.vectors, clock)
+      const { vectorsAge } = directory
+      const state = vectorsAge === 'older' ? 'lacking' : vectorsAge
+      return { vectors, view, state, close: () => closeBoth(vectors, directory) }
+    }
+    const vectors = await openQdrant(settings.vectors.qdrant, clock)
+    try {
+      const memory = new OfVectors(directory.main)
+      const marks = new ServerMarks(vectors, memory, clock, memory.knownOwner() ?? 'nobody yet')
+      const state = await marks.look(await vectors.collections(), view)
+      return { vectors, view, state, close: () => closeBoth(vectors, directory) }
+    } catch (error) {
+      await vectors.close()
+      throw error
+    }
+  } catch (error) {
+    directory.close()
+    throw error
+  }
+}
+
+function openToLook(settings: Settings, nowMs: number, orToCome: boolean): MainDirectory | DataDirectory {
+  try {
+    return openDirectory(settings, 'read', nowMs)
+  } catch (error) {
+    const isMissing = error instanceof ConfigError && error.code === 'data-directory-missing'
+    if (!isMissing || !orToCome) throw error
+    return directoryToCome(settings.dataDir, settings.vectors.driver === 'sqlite')
+  }
+}
+
+async function closeBoth(vectors: VectorStore, directory: MainDirectory): Promise<void> {
+  await vectors.close()
+  directory.close()
 }
 
 /** @returns what the control topics want; null: no model was ever named */

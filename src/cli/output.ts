@@ -10,7 +10,7 @@ import {
   UnavailableError,
 } from '../errors.ts'
 
-export const EXIT = { ok: 0, bug: 1, usage: 2, unavailable: 3, refused: 4 } as const
+export const EXIT = { ok: 0, bug: 1, usage: 2, unavailable: 3, refused: 4, pending: 5 } as const
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)

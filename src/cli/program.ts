@@ -12,6 +12,7 @@ import { EXIT, print, reportError } from './output.ts'
 import { addGlobalOptions, type GlobalOptions } from './program-options.ts'
 import { addQueryCommands } from './query-commands.ts'
 import { addRunCommand } from './run-command.ts'
+import { addSchemasCommands } from './schemas-commands.ts'
 import { addStartCommand } from './start-command.ts'
 import { freshetVersion } from './version.ts'
 
@@ -31,6 +32,7 @@ export function createProgram(): Command {
   addEmbedCommand(program)
   addModelCommands(program)
   addConfigCommands(program)
+  addSchemasCommands(program)
   addDoctorCommand(program)
   program
     .command('version')
@@ -39,7 +41,8 @@ export function createProgram(): Command {
   program.addHelpText(
     'after',
     `
-Exit codes: 0 done, 2 a mistake in usage or configuration, 3 something needed is unreachable, 4 a check failed.
+Exit codes: 0 done, 2 a mistake in usage or configuration, 3 something needed is unreachable, 4 a check failed, 5 changes are
+pending (collections plan).
 
 First steps:
   freshet start                          a world to watch, and nothing to set up

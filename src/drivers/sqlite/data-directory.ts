@@ -88,6 +88,16 @@ export function openMainDirectory(options: DataDirectoryOptions): MainDirectory 
   }
 }
 
+/** What a directory holds that isn't made yet, for whoever looks at what a first start would do. */
+export function directoryToCome(path: string, withVectors: boolean): MainDirectory | DataDirectory {
+  const main = new SqliteDatabase({ path: ':memory:', migrations: MAIN_MIGRATIONS })
+  const directory = handles(path, main, null, undefined)
+  if (!withVectors) return directory
+  const vectors = new SqliteDatabase({ path: ':memory:', migrations: VECTOR_MIGRATIONS })
+  const close = () => closeAll(main, vectors)
+  return { ...directory, vectors, vectorsAge: 'matching', agree: () => {}, close }
+}
+
 function openFiles({ path, access, nowMs, pagesMax }: DataDirectoryOptions, withVectors: boolean): Opened {
   const isReadOnly = access === 'read'
   const mainPath = join(path, 'freshet.db')

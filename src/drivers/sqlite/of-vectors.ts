@@ -21,10 +21,15 @@ export class OfVectors {
     this.database = main
   }
 
+  /** @returns the id of this data directory; null: it has none yet, and nothing on any server is its own */
+  knownOwner(): string | null {
+    return this.row()?.[0] ?? null
+  }
+
   /** The id of this data directory, made when it is first asked for. @throws {UnavailableError} `disk-full` and its like */
   owner(): string {
-    const known = this.row()?.[0]
-    if (known !== undefined) return known
+    const known = this.knownOwner()
+    if (known !== null) return known
     const owner = randomUUID()
     this.database.write(() => this.database.prepare('INSERT INTO of_vectors (owner) VALUES (?)').run(owner))
     return owner
