@@ -16,7 +16,8 @@ async function land(worker: Worker): Promise<void> {
 
 /** One worker that owns both partitions. */
 async function owner(world: World, modules: PipelineModules, id = 1): Promise<Worker> {
-  const worker = new Worker(world, modules, new Ink(), id, id, 0, 2)
+  const store = await world.sink.store(() => 0)
+  const worker = new Worker(world, modules, store, new Ink(), id, id, 0, 2)
   world.generation++
   world.assignment = [id, id]
   worker.join()
@@ -33,15 +34,15 @@ async function refresh(world: World, worker: Worker): Promise<void> {
     })
     await drain()
     for (const request of world.requests.splice(0)) {
-      request.land()
+      await request.land()
       request.reply()
     }
     await land(worker)
   }
 }
 
-const stored = (world: World, user: string) =>
-  world.sink.get('freshet_main_ma')!.get(pointId(keyOfUser(user)))
+const stored = async (world: World, user: string) =>
+  (await world.sink.content()).get('freshet_main_ma')!.get(pointId(keyOfUser(user)))
 
 async function forgottenBeforeRead(modules: PipelineModules): Promise<string | undefined> {
   const world = new World(1)
@@ -50,7 +51,7 @@ async function forgottenBeforeRead(modules: PipelineModules): Promise<string | u
   const worker = await owner(world, modules)
   worker.poll(0, 0)
   await refresh(world, worker)
-  return stored(world, 'u0')?.point.kind
+  return (await stored(world, 'u0'))?.point.kind
 }
 
 test('a take-over embeds nobody who was forgotten, before it has read the tombstone topic', async () => {
@@ -70,7 +71,8 @@ async function refusedFirstWrite(modules: PipelineModules): Promise<Worker> {
     tenantId: 'default' as never,
   }
   const version = { epoch: worker.updater.ownership.epoch + 1, write: 1 }
-  world.sink.get('freshet_main_ma')!.set(point.id, { version, atUnits: 0, point })
+  const another = await world.sink.store(() => 0)
+  await another.upsert('freshet_main_ma' as never, version, [point])
   await refresh(world, worker)
   return worker
 }

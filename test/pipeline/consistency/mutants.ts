@@ -278,3 +278,27 @@ export const TRANSIENT: Record<
     replace: '    const { acknowledged, dueMs, parked, epoch } = live\n',
   },
 }
+
+const FENCE = 'drivers/qdrant/fence.ts'
+
+/** Halves of the fence as the Qdrant driver sends it, each with the kept scenario that needs it. */
+export const DRIVER_MUTANTS: readonly (readonly [mutant: Mutant, trace: string])[] = [
+  [
+    {
+      rule: 'V1-fence-epoch',
+      file: FENCE,
+      find: "{ key: 'epoch', range: { gte: epoch, lte: epoch } },",
+      replace: "{ key: 'epoch', range: { gte: 0 } },",
+    },
+    'V1-fence-epoch',
+  ],
+  [
+    {
+      rule: 'V1-fence-write',
+      file: FENCE,
+      find: "{ key: 'write', range: { lte: write } },",
+      replace: "{ key: 'write', range: { gte: 0 } },",
+    },
+    'V1-write',
+  ],
+]

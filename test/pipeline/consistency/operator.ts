@@ -13,16 +13,14 @@ export function changeInstruction(world: World, a: number, b: number): void {
 }
 
 /** Prepares, promotes, rolls back or drops a model, as an operator does: the record first, then the aliases (V5). */
-export function changeModel(world: World, a: number): void {
+export async function changeModel(world: World, a: number): Promise<void> {
   const { active, also, existing } = world.models.at(-1)!
   const other = (active === 'ma' ? 'mb' : 'ma') as ModelId
   const names = (model: string) => ['main', 'slow'].map((group) => `freshet_${group}_${model}`)
   const switchAlias = (model: string) => {
     for (const group of ['main', 'slow'])
       world.requests.push({
-        land: () => {
-          world.alias.set(`freshet_${group}`, `freshet_${group}_${model}`)
-        },
+        land: () => world.track(world.sink.setAlias(`freshet_${group}`, `freshet_${group}_${model}`)),
         reply: () => {},
         expire: () => {},
         sentUnits: world.nowUnits,
@@ -37,13 +35,13 @@ export function changeModel(world: World, a: number): void {
   }
   if (!existing.includes(other)) {
     world.appendModels({ active, also: other, existing: [...existing, other] })
-    for (const name of names(other)) world.sink.set(name, new Map())
+    for (const name of names(other)) await world.sink.create(name)
   } else if (a % 4 < 2) {
     world.appendModels({ active: other, also: null, existing })
     switchAlias(other)
   } else if (a % 4 === 2) world.appendModels({ active, also: other, existing })
-  else if (world.alias.get('freshet_main') === `freshet_main_${active}`) {
+  else if ((await world.sink.alias('freshet_main')) === `freshet_main_${active}`) {
     world.appendModels({ active, also: null, existing: [active] })
-    for (const name of names(other)) world.sink.delete(name)
+    for (const name of names(other)) await world.sink.drop(name)
   }
 }

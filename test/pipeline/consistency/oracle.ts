@@ -12,20 +12,22 @@ interface Told {
 }
 
 /** @returns what is wrong; null: nothing */
-export function whatIsWrong(
+export async function whatIsWrong(
   world: World,
   ink: Ink,
   dayOfPartition: (partition: number) => number,
-): string | null {
+): Promise<string | null> {
   const { active } = world.models.at(-1)!
-  for (const group of ['main', 'slow'])
-    if (world.alias.get(`freshet_${group}`) !== `freshet_${group}_${active}`)
-      return `alias of ${group} is ${world.alias.get(`freshet_${group}`)}, active is ${active}`
+  for (const group of ['main', 'slow']) {
+    const name = await world.sink.alias(`freshet_${group}`)
+    if (name !== `freshet_${group}_${active}`) return `alias of ${group} is ${name}, active is ${active}`
+  }
+  const content = await world.sink.content()
   const texts = activeTexts(world)
   for (const user of USERS) {
     const told = readLog(world, user)
     const day = dayOfPartition(partitionOf(user))
-    for (const [name, points] of world.sink) {
+    for (const [name, points] of content) {
       const [, group = '', model = ''] = name.split('_')
       const point = points.get(pointId(keyOfUser(user)))?.point
       const found = point?.kind === 'vectors' ? [...point.vectors] : []

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
+import type { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
 import type { reconcileAliases } from '../../../src/pipeline/aliases.ts'
 import type { ChangelogStateStore } from '../../../src/pipeline/changelog-state-store.ts'
 import type { Updater } from '../../../src/pipeline/updater.ts'
@@ -24,22 +25,22 @@ export interface PipelineModules {
 
 const SOURCE = new URL('../../../src/', import.meta.url)
 /** Folders whose modules are loaded anew for a mutant; errors and ids stay shared, so that `instanceof` holds. */
-const FRESH = ['pipeline/', 'window/', 'vectors/', 'instructions/'].map(
+const FRESH = ['pipeline/', 'window/', 'vectors/', 'instructions/', 'drivers/qdrant/'].map(
   (folder) => new URL(folder, SOURCE).href,
 )
 
 const mutants = new Map<string, Mutant>()
 let hooked = false
 
+/** The Qdrant driver, as it is or as a mutant. */
+export async function loadQdrant(mutant?: Mutant): Promise<typeof openQdrant> {
+  const query = mutant === undefined ? '' : register(mutant)
+  const url = new URL('drivers/qdrant/open-qdrant.ts', SOURCE).href + query
+  return ((await import(url)) as { openQdrant: typeof openQdrant }).openQdrant
+}
+
 export async function loadPipeline(mutant?: Mutant): Promise<PipelineModules> {
-  const query = mutant === undefined ? '' : `?mutant=${encodeURIComponent(mutant.rule)}`
-  if (mutant !== undefined) {
-    const text = readFileSync(new URL(mutant.file, SOURCE), 'utf8')
-    if (text.split(mutant.find).length !== 2)
-      throw new Error(`mutant ${mutant.rule}: expected its text once in src/${mutant.file}; mend the mutant`)
-    mutants.set(query, mutant)
-    hook()
-  }
+  const query = mutant === undefined ? '' : register(mutant)
   const load = (path: string) => import(new URL(path, SOURCE).href + query)
   const [{ Updater }, { ChangelogStateStore }, { reconcileAliases }] = await Promise.all([
     load('pipeline/updater.ts'),
@@ -47,6 +48,17 @@ export async function loadPipeline(mutant?: Mutant): Promise<PipelineModules> {
     load('pipeline/aliases.ts'),
   ])
   return { Updater, ChangelogStateStore, reconcileAliases }
+}
+
+/** @returns what is added to the URLs of its modules */
+function register(mutant: Mutant): string {
+  const query = `?mutant=${encodeURIComponent(mutant.rule)}`
+  const text = readFileSync(new URL(mutant.file, SOURCE), 'utf8')
+  if (text.split(mutant.find).length !== 2)
+    throw new Error(`mutant ${mutant.rule}: expected its text once in src/${mutant.file}; mend the mutant`)
+  mutants.set(query, mutant)
+  hook()
+  return query
 }
 
 function hook(): void {

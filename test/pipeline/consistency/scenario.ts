@@ -5,6 +5,7 @@ import { changeInstruction, changeModel } from './operator.ts'
 import { whatIsWrong } from './oracle.ts'
 import type { PipelineModules } from './pipeline-modules.ts'
 import { RestoredStates } from './restored-states.ts'
+import type { Sink } from './sinks.ts'
 import { kindOf, type Scenario } from './steps.ts'
 import { Ink, Worker } from './worker.ts'
 import {
@@ -14,15 +15,13 @@ import {
   REQUEST_UNITS_MAX,
   type Request,
   TOPICS,
+  UNIT_MS,
   USERS,
   World,
 } from './world.ts'
 
 /** Round of the rest in which parked users are tried again. */
 const RETRY_ROUND = 5
-
-/** Lets every promise go on that nothing of the model holds back. */
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export class Run {
   readonly world: World
@@ -34,26 +33,26 @@ export class Run {
   private readonly restored: RestoredStates
   private nextWorker = 1
 
-  constructor(scenario: Scenario, modules: PipelineModules) {
+  constructor(scenario: Scenario, modules: PipelineModules, sink?: Sink) {
     this.scenario = scenario
     this.modules = modules
-    this.world = new World(scenario.seed)
+    this.world = new World(scenario.seed, sink)
     this.restored = new RestoredStates(this.world)
   }
 
   /** @returns what is wrong; null: nothing */
   async execute(): Promise<string | null> {
-    this.spawn(0, 0)
-    this.spawn(1, 0)
-    this.rebalance(0, 1)
+    await this.spawn(0, 0)
+    await this.spawn(1, 0)
+    await this.rebalance(0, 1)
     for (const worker of this.workers) worker.join()
-    await drain()
+    await this.world.drain()
     for (const [kind, a, b] of this.scenario.steps) {
       const name = kindOf(this.scenario.table, kind)
       this.trace.push(`${name} ${a} ${b} @${this.world.nowUnits}`)
       await this.step(name, a, b)
-      await drain()
-      const wrong = this.failures() ?? this.restored.whatIsMissing(this.workers)
+      await this.world.drain()
+      const wrong = (await this.failures()) ?? this.restored.whatIsMissing(this.workers)
       if (wrong !== null) return wrong
     }
     this.trace.push('--- rest')
@@ -68,21 +67,21 @@ export class Run {
     const live = this.workers.filter(({ alive }) => alive)
     const worker = live[a % live.length]!
     const user = this.scenario.oneUser ? USERS[0] : USERS[a % USERS.length]!
-    if (!this.worldStep(kind, user, a, b)) await this.workerStep(kind, worker, a, b)
+    if (!(await this.worldStep(kind, user, a, b))) await this.workerStep(kind, worker, a, b)
   }
 
   /** What happens to the world, whoever works in it. @returns false: the step is a worker's */
-  private worldStep(kind: string, user: string, a: number, b: number): boolean {
+  private async worldStep(kind: string, user: string, a: number, b: number): Promise<boolean> {
     const { world } = this
     const { without } = this.scenario
-    const steps: Record<string, () => void> = {
+    const steps: Record<string, () => unknown> = {
       event: () => world.addEvent(user, b & 1, b >> 1 > 22 ? 0 : b >> 1, (without & 1) === 0 && a > 58),
       repeat: () => world.repeatEvent(user, b & 1, b >> 2, (b & 2) === 2),
       tabular: () => (without & 2) === 0 && world.addTabular(user, b % 4 === 0 ? null : b % 12),
       forget: () => (without & 4) === 0 && world.forget(user),
       instruction: () => changeInstruction(world, a, b),
       model: () => changeModel(world, a),
-      snapshot: () => (world.snapshot === null ? world.takeSnapshot() : world.restoreSnapshot()),
+      snapshot: () => (world.sink.hasSnapshot ? world.restoreSnapshot() : world.sink.takeSnapshot()),
       rebalance: () => this.rebalance(a, b),
       compact: () => (b % 3 === 2 ? world.compactTabular() : world.compactChangelog(b % PARTITIONS)),
       purge: () => world.purgeStubs(),
@@ -96,7 +95,7 @@ export class Run {
         if (request !== undefined) this.expire(request)
       },
     }
-    steps[kind]?.()
+    await steps[kind]?.()
     return steps[kind] !== undefined
   }
 
@@ -142,7 +141,7 @@ export class Run {
     })
   }
 
-  private failures(): string | null {
+  private async failures(): Promise<string | null> {
     for (const worker of this.workers) {
       if (!worker.alive || worker.failure === undefined) continue
       const { failure } = worker
@@ -150,15 +149,17 @@ export class Run {
       if ((failure as { code?: string }).code !== 'fenced')
         return `worker ${worker.id} failed: ${(failure as Error).stack ?? String(failure)}`
       worker.die()
-      this.ensureAlive()
+      await this.ensureAlive()
     }
     return null
   }
 
-  private spawn(diskId: number, skewUnits: number): Worker {
+  private async spawn(diskId: number, skewUnits: number): Promise<Worker> {
+    const { world } = this
     const worker = new Worker(
-      this.world,
+      world,
       this.modules,
+      await world.sink.store(() => world.nowUnits * UNIT_MS),
       this.ink,
       this.nextWorker++,
       diskId,
@@ -169,32 +170,32 @@ export class Run {
     return worker
   }
 
-  private ensureAlive(): Worker[] {
+  private async ensureAlive(): Promise<Worker[]> {
     let live = this.workers.filter(({ alive }) => alive)
     while (live.length < 2) {
-      this.spawn(10 + this.nextWorker, 0)
+      await this.spawn(10 + this.nextWorker, 0)
       live = this.workers.filter(({ alive }) => alive)
     }
     return live
   }
 
-  private rebalance(a: number, b: number): void {
-    const live = this.ensureAlive()
+  private async rebalance(a: number, b: number): Promise<void> {
+    const live = await this.ensureAlive()
     this.world.generation++
     this.world.assignment = [live[a % live.length]!.id, live[b % live.length]!.id]
   }
 
-  private crash(worker: Worker, b: number): void {
+  private async crash(worker: Worker, b: number): Promise<void> {
     worker.die()
-    this.spawn((b & 1) === 1 ? worker.diskId : 20 + this.nextWorker, [0, 0, 0, -7, 6, 15][b % 6]!)
-    this.rebalance(b >> 2, b >> 3)
+    await this.spawn((b & 1) === 1 ? worker.diskId : 20 + this.nextWorker, [0, 0, 0, -7, 6, 15][b % 6]!)
+    await this.rebalance(b >> 2, b >> 3)
   }
 
   private advance(units: number): void {
     this.world.nowUnits += units
   }
 
-  private landRequest(which: number, isAnswered: boolean): void {
+  private async landRequest(which: number, isAnswered: boolean): Promise<void> {
     const { requests, nowUnits } = this.world
     const [request] = requests.splice(which % Math.max(requests.length, 1), 1)
     if (request === undefined) return
@@ -202,7 +203,7 @@ export class Run {
       if (!request.answered) request.expire()
       return
     }
-    request.land()
+    await request.land()
     if (request.answered) return
     if (isAnswered) request.reply()
     else request.expire()
@@ -224,11 +225,11 @@ export class Run {
     for (let topic = 0; topic < TOPICS.length; topic++)
       if ((b >> topic) % 2 === 0) for (let p = 0; p < PARTITIONS; p++) worker.poll(p, topic)
     this.launch(worker, updater.control.readToEnd())
-    await drain()
+    await this.world.drain()
     updater.sweep.step()
     for (let i = 0; i < 3; i++) {
       this.launch(worker, updater.refreshOnce(true))
-      await drain()
+      await this.world.drain()
     }
   }
 
@@ -239,19 +240,19 @@ export class Run {
     const owners = this.workers.filter(({ alive, updater }) => alive && updater.ownership.stage === 'owner')
     const worker = owners[bit(0) % Math.max(owners.length, 1)]
     if (worker === undefined) return
-    const change = (which: number) =>
+    const change = async (which: number) =>
       bit(1)
         ? changeInstruction(this.world, (a >> 2) % 3, which)
         : changeModel(this.world, which + 2 * bit(2))
     if (bit(3)) this.world.addEvent(USERS[bit(4)]!, bit(5), 0, false)
-    change(0)
+    await change(0)
     await this.go(worker, bit(6) ? 9 : 14)
     if (bit(7)) for (const request of this.world.requests) if (bit(8)) this.expire(request)
-    await drain()
-    change(1)
+    await this.world.drain()
+    await change(1)
     if (bit(9)) await this.go(worker, 14)
     if (bit(10)) worker.die()
-    if (bit(10) || bit(11)) this.rebalance(bit(4), bit(5))
+    if (bit(10) || bit(11)) await this.rebalance(bit(4), bit(5))
   }
 
   private expire(request: Request): void {
@@ -275,29 +276,29 @@ export class Run {
     const { world } = this
     worker.holdEmbeddings = false
     if (worker.joined !== world.generation) worker.join()
-    await drain()
-    while (worker.landAppend(false)) await drain()
+    await this.world.drain()
+    while (worker.landAppend(false)) await this.world.drain()
     for (let partition = 0; partition < PARTITIONS; partition++)
       for (let topic = 0; topic < TOPICS.length; topic++) while (worker.poll(partition, topic));
     this.launch(worker, worker.updater.control.readToEnd())
-    await drain()
+    await this.world.drain()
     worker.updater.sweep.step()
     this.launch(worker, worker.updater.refreshOnce(true))
-    await drain()
+    await this.world.drain()
     for (const release of [...worker.sleeps.splice(0), ...worker.embeddings.splice(0)]) release()
-    await drain()
+    await this.world.drain()
     for (const request of [...world.requests]) {
       // What nobody waits for any more lands some other time, perhaps last.
       if (request.sender !== worker || request.answered) continue
-      this.landRequest(world.requests.indexOf(request), true)
-      await drain()
+      await this.landRequest(world.requests.indexOf(request), true)
+      await this.world.drain()
     }
-    while (worker.landAppend(false)) await drain()
+    while (worker.landAppend(false)) await this.world.drain()
     this.launch(worker, worker.updater.commitOnce())
-    await drain()
-    while (worker.landAppend(false)) await drain()
+    await this.world.drain()
+    while (worker.landAppend(false)) await this.world.drain()
     if (isLast) this.keepAliases(worker)
-    await drain()
+    await this.world.drain()
   }
 
   /**
@@ -310,7 +311,7 @@ export class Run {
     const { world } = this
     world.healed = true
     if (world.assignment.some((id) => !this.workers.find((worker) => worker.id === id)?.alive))
-      this.rebalance(0, 1)
+      await this.rebalance(0, 1)
     let quietRounds = 0
     // What zombies and dead workers had sent lands now, in the middle of the owners' work.
     for (let round = 0; round < 120; round++) {
@@ -318,12 +319,13 @@ export class Run {
         if (worker.alive && world.assignment.includes(worker.id)) await this.turn(worker, true)
         else worker.landAppend(false)
       }
-      const wrong = this.failures() ?? this.restored.whatIsMissing(this.workers)
+      const wrong = (await this.failures()) ?? this.restored.whatIsMissing(this.workers)
       if (wrong !== null) return wrong
       if (world.assignment.some((id) => !this.workers.find((worker) => worker.id === id)?.alive))
-        this.rebalance(0, 1)
-      if (world.requests.length > 0) this.landRequest(world.flip() ? 0 : world.requests.length - 1, true)
-      await drain()
+        await this.rebalance(0, 1)
+      if (world.requests.length > 0)
+        await this.landRequest(world.flip() ? 0 : world.requests.length - 1, true)
+      await this.world.drain()
       if (round === RETRY_ROUND) this.retryParked()
       const owners = this.workers.filter((worker) => worker.alive && world.assignment.includes(worker.id))
       const isQuiet =
@@ -345,8 +347,9 @@ export class Run {
 export async function runScenario(
   scenario: Scenario,
   modules: PipelineModules,
+  sink?: Sink,
 ): Promise<{ wrong: string | null; trace: string[] }> {
-  const run = new Run(scenario, modules)
+  const run = new Run(scenario, modules, sink)
   const wrong = await run.execute()
   return { wrong, trace: run.trace }
 }

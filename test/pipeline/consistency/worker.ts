@@ -1,19 +1,13 @@
 /** One worker of the consistency model: the real pipeline over fake drivers, whose answers come when the model says. */
 
-import { ConfigError, UnavailableError } from '../../../src/errors.ts'
+import { UnavailableError } from '../../../src/errors.ts'
 import type { EmbeddingModel, ModelId, UserInput } from '../../../src/model/embedding-model.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
 import type { EventSource, Positions, SourceListener } from '../../../src/pipeline/event-source.ts'
 import { DEFAULT_PIPELINE_SETTINGS } from '../../../src/pipeline/settings.ts'
 import type { StateStore } from '../../../src/pipeline/state-store.ts'
 import type { Updater } from '../../../src/pipeline/updater.ts'
-import type {
-  CollectionInfo,
-  Point,
-  PointId,
-  StoredPoint,
-  VectorStore,
-} from '../../../src/vectors/vector-store.ts'
+import type { VectorStore } from '../../../src/vectors/vector-store.ts'
 import type { WindowSnapshot } from '../../../src/window/user-state.ts'
 import type { PipelineModules } from './pipeline-modules.ts'
 import { changelogOf, localStatesOf } from './worker-stores.ts'
@@ -27,7 +21,10 @@ export function inputText(model: string, input: UserInput): string {
   return `${model} ${events.sort().join(',')} ${input.tabular?.[0] ?? ''}`
 }
 
-/** Texts stand in vectors by number, so that a wrong vector can be read. */
+/** What two texts are apart in the vectors that stand for them, radians: far more than float32 rounds. */
+const STEP = Math.PI / 20_000
+
+/** Texts stand in vectors by number, as directions, so that a wrong vector can be read. */
 export class Ink {
   private readonly numbers = new Map<string, number>()
   readonly texts: string[] = []
@@ -38,13 +35,17 @@ export class Ink {
       number = this.texts.push(text) - 1
       this.numbers.set(text, number)
     }
-    return Float32Array.of(number)
+    if (number * STEP >= 2 * Math.PI) throw new Error('more texts than directions')
+    return Float32Array.of(Math.cos(number * STEP), Math.sin(number * STEP))
   }
 
   read(vector: Float32Array): string {
-    return this.texts[vector[0]!]!
+    const angle = Math.atan2(vector[1]!, vector[0]!)
+    return this.texts[Math.round((angle < 0 ? angle + 2 * Math.PI : angle) / STEP)]!
   }
 }
+
+export const DIMENSIONS = 2
 
 export const MODELS: Record<string, { slots: Record<'paybill' | 'search', number>; horizonDays: number }> = {
   ma: { slots: { paybill: 2, search: 0 }, horizonDays: 3 },
@@ -75,6 +76,7 @@ export class Worker {
   constructor(
     world: World,
     modules: PipelineModules,
+    store: VectorStore,
     ink: Ink,
     id: number,
     diskId: number,
@@ -86,7 +88,7 @@ export class Worker {
     this.id = id
     this.diskId = diskId
     this.skewUnits = skewUnits
-    const store: StateStore = new modules.ChangelogStateStore(
+    const states: StateStore = new modules.ChangelogStateStore(
       changelogOf(world, this.appends),
       localStatesOf(world, diskId),
       () => ({
@@ -97,12 +99,12 @@ export class Worker {
         app: 0,
       }),
     )
-    this.vectorsPort = this.vectors()
+    this.vectorsPort = this.vectors(store)
     const models = new Map(Object.keys(MODELS).map((name) => [name as ModelId, this.model(name)]))
     this.updater = new modules.Updater({
       source: this.source(),
       decoder: { decode: (record) => (record as WorldRecord).says },
-      store,
+      store: states,
       controlLog: {
         instructions: async (after) => world.instructions.filter(({ offset }) => offset > after),
         models: async (after) => world.models.filter(({ offset }) => offset > after),
@@ -122,6 +124,7 @@ export class Worker {
         windowSlotsMin: 2,
         batchUsersMax: batch,
         sendAttemptsMax: 3,
+        repeatMsMax: 20 * UNIT_MS,
         sessionTimeoutMs: 20 * UNIT_MS,
         maxFutureSkewMs: 1_000 * UNIT_MS,
         memoryBytesMax: batch === 1 ? 1 : 1_000_000,
@@ -236,18 +239,13 @@ export class Worker {
     }
   }
 
-  private vectors(): VectorStore {
+  /** The store, with writes that are on their way until the model lets them land. */
+  private vectors(store: VectorStore): VectorStore {
     const { world } = this
-    const read = (name: string) => world.sink.get(name)
     const unused = async (): Promise<never> => {
       throw new Error('not part of the model')
     }
     return {
-      collections: async () => [] as CollectionInfo[],
-      ensureCollection: async ({ name }) => {
-        if (!world.sink.has(name)) world.sink.set(name, new Map())
-      },
-      ensureVectorNames: async () => {},
       dropCollection: unused,
       dropVectorNames: unused,
       readerNames: unused,
@@ -257,39 +255,34 @@ export class Worker {
       mend: unused,
       search: unused,
       close: unused,
-      upsert: (name, version, points) =>
-        this.request(() => upsert(world, name, version, points)).then(() => []),
-      get: async (name, ids) => {
-        const found = ids.flatMap((id) => {
-          const stored = read(name)?.get(id)
-          return stored === undefined ? [] : [[id, toStored(stored)] as const]
-        })
-        return new Map<PointId, StoredPoint>(found)
-      },
-      alias: async (alias) => (world.alias.get(alias) ?? null) as never,
-      setAlias: (alias, name) =>
-        this.request(() => {
-          world.alias.set(alias, name)
-        }),
+      collections: async () => [],
+      ensureCollection: (spec) => world.track(store.ensureCollection(spec)),
+      ensureVectorNames: (name, vectorNames) => world.track(store.ensureVectorNames(name, vectorNames)),
+      upsert: (name, version, points) => this.request(() => store.upsert(name, version, points)),
+      get: (name, ids, vectorNames) => world.track(store.get(name, ids, vectorNames)),
+      alias: (alias) => world.track(store.alias(alias)),
+      setAlias: (alias, name) => this.request(() => store.setAlias(alias, name)),
     }
   }
 
   /** A request on its way: it lands once, some time or never, and its answer comes, or patience ends before. */
-  private request(effect: () => void): Promise<void> {
+  private request<T>(effect: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      let error: unknown
+      let reply = () => {}
       this.world.requests.push({
-        land: () => {
-          try {
-            effect()
-          } catch (thrown) {
-            error = thrown
-          }
-        },
+        land: () =>
+          this.world.track(
+            effect().then(
+              (result) => {
+                reply = () => resolve(result)
+              },
+              (error: unknown) => {
+                reply = () => reject(error)
+              },
+            ),
+          ),
         reply: () => {
-          if (!this.alive) return
-          if (error === undefined) resolve()
-          else reject(error)
+          if (this.alive) reply()
         },
         expire: () => {
           if (this.alive) reject(new UnavailableError('test-time-out', 'no answer', { retryAfterMs: 1 }))
@@ -307,7 +300,7 @@ export class Worker {
       id: name as ModelId,
       precision: 'fp32',
       provider: 'cpu',
-      dimensions: 1,
+      dimensions: DIMENSIONS,
       rendererVersion: 1,
       horizonDays,
       slots: { paybill: slots.paybill, search: slots.search, miniprogram: 0, spm: 0, app: 0 },
@@ -327,35 +320,6 @@ export class Worker {
       close: async () => {},
     }
   }
-}
-
-function upsert(
-  world: World,
-  name: string,
-  version: { epoch: number; write: number },
-  points: readonly Point[],
-): void {
-  const collection = world.sink.get(name)
-  if (collection === undefined) throw new ConfigError('collection-missing', `no collection ${name}`)
-  for (const point of points) {
-    const old = collection.get(point.id)?.version
-    const isRefused =
-      old !== undefined &&
-      (old.epoch > version.epoch || (old.epoch === version.epoch && old.write > version.write))
-    if (!isRefused) collection.set(point.id, { version, atUnits: world.nowUnits, point })
-  }
-}
-
-function toStored({
-  version,
-  atUnits,
-  point,
-}: {
-  version: { epoch: number; write: number }
-  atUnits: number
-  point: Point
-}) {
-  return { version, writtenAtMs: atUnits * UNIT_MS, point }
 }
 
 function render(model: ModelId, window: WindowSnapshot): UserInput {

@@ -13,7 +13,7 @@ import type {
   PositionedRecord,
 } from '../../../src/pipeline/changelog.ts'
 import type { ModelRecord } from '../../../src/vectors/model-registry.ts'
-import type { Point, PointId, WriteVersion } from '../../../src/vectors/vector-store.ts'
+import { MapSink, type Sink } from './sinks.ts'
 
 /** A tenth of a day: what one tick of the world's time is. */
 export const UNIT_MS = 8_640_000
@@ -33,15 +33,9 @@ export interface WorldRecord extends SourceRecord {
   gone: boolean
 }
 
-export interface StoredInSink {
-  version: WriteVersion
-  atUnits: number
-  point: Point
-}
-
 export interface Request {
   /** Makes it take effect at the server. */
-  land: () => void
+  land: () => Promise<void>
   /** Tells the sender; false: the reply is lost. */
   reply: () => void
   /** The sender's patience ends. */
@@ -72,9 +66,7 @@ export class World {
   changelogId = 'first'
   readonly instructions: RegistryRecord[] = []
   readonly models: ModelRecord[] = []
-  sink = new Map<string, Map<PointId, StoredInSink>>()
-  alias = new Map<string, string>()
-  snapshot: { sink: World['sink']; alias: World['alias'] } | null = null
+  readonly sink: Sink
   readonly requests: Request[] = []
   readonly disks = new Map<number, Disk>()
   generation = 0
@@ -84,14 +76,34 @@ export class World {
   healed = false
   private events = 0
   private bits: number
+  private readonly outstanding = new Set<Promise<unknown>>()
 
-  constructor(seed: number) {
+  /** @param sink holds the first model's collections and their aliases already, if it isn't of maps */
+  constructor(seed: number, sink: Sink = firstSink()) {
     this.bits = seed | 1
+    this.sink = sink
     this.addInstruction('i1', 'main', 'a')
     this.addInstruction('s1', 'slow', 's')
     this.appendModels({ active: 'ma' as ModelId, also: null, existing: ['ma' as ModelId] })
-    for (const group of ['main', 'slow']) this.sink.set(`freshet_${group}_ma`, new Map())
-    this.alias.set('freshet_main', 'freshet_main_ma').set('freshet_slow', 'freshet_slow_ma')
+  }
+
+  /** Work on a real store, which takes real time: no step ends before it has. */
+  track<T>(work: Promise<T>): Promise<T> {
+    const settled: Promise<unknown> = work.then(
+      () => this.outstanding.delete(settled),
+      () => this.outstanding.delete(settled),
+    )
+    this.outstanding.add(settled)
+    return work
+  }
+
+  /** Lets every promise go on that nothing of the model holds back. */
+  async drain(): Promise<void> {
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.outstanding.size === 0) return
+      await Promise.all(this.outstanding)
+    }
   }
 
   /** A fair bit of the world's own: what nobody decides. */
@@ -206,33 +218,31 @@ export class World {
     }
   }
 
-  /** V3: one delete with a filter. */
-  purgeStubs(): void {
-    for (const points of this.sink.values())
-      for (const [id, { point, atUnits }] of points)
-        if (point.kind === 'stub' && this.nowUnits - atUnits >= REQUEST_UNITS_MAX) points.delete(id)
-  }
-
-  takeSnapshot(): void {
-    const copy = [...this.sink].map(([name, points]) => [name, new Map(points)] as const)
-    this.snapshot = { sink: new Map(copy), alias: new Map(this.alias) }
+  purgeStubs(): Promise<void> {
+    return this.sink.purgeStubs((this.nowUnits - REQUEST_UNITS_MAX) * UNIT_MS + 1)
   }
 
   /** The store comes back from its snapshot; the operator rebuilds (V6). */
-  restoreSnapshot(): void {
-    if (this.snapshot === null) return
-    const models = this.models.at(-1)!
-    this.sink = this.snapshot.sink
-    this.alias = this.snapshot.alias
-    this.snapshot = null
+  async restoreSnapshot(): Promise<void> {
+    if (!(await this.sink.restoreSnapshot())) return
+    const { active, also, existing } = this.models.at(-1)!
     const known = new Set(
-      models.existing.flatMap((model) => ['main', 'slow'].map((g) => `freshet_${g}_${model}`)),
+      existing.flatMap((model) => ['main', 'slow'].map((group) => `freshet_${group}_${model}`)),
     )
-    for (const name of known) if (!this.sink.has(name)) this.sink.set(name, new Map())
-    for (const name of this.sink.keys()) if (!known.has(name)) this.sink.delete(name)
-    const { active, also, existing } = models
+    for (const name of known) await this.sink.create(name)
+    for (const name of [...(await this.sink.content()).keys()])
+      if (!known.has(name)) await this.sink.drop(name)
     this.appendModels({ active, also, existing, rebuild: true })
   }
+}
+
+function firstSink(): Sink {
+  const sink = new MapSink()
+  for (const group of ['main', 'slow']) {
+    void sink.create(`freshet_${group}_ma`)
+    void sink.setAlias(`freshet_${group}`, `freshet_${group}_ma`)
+  }
+  return sink
 }
 
 function who(user: string): { tenant: never; user: never } {
