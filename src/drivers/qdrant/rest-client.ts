@@ -3,9 +3,10 @@
 import type { Readable } from 'node:stream'
 import { QdrantClient } from '@qdrant/js-client-rest'
 import { Agent, type Dispatcher } from 'undici'
-import { type FreshetError, UnavailableError } from '../../errors.ts'
+import type { FreshetError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
-import { type Answer, type Asked, isDropped, judge, refusedRequest, type Verdict } from './answers.ts'
+import { type Answer, type Asked, refusedRequest, type Verdict } from './answers.ts'
+import { type Attempt, Attempts, codeOf } from './attempts.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { serverAddress } from './server-address.ts'
 import type { ServerName } from './server-names.ts'
@@ -18,7 +19,6 @@ const HEADERS = { 'accept-encoding': 'identity' }
 
 type OpenApiClient = ReturnType<QdrantClient['api']>
 type Call<T> = (api: OpenApiClient, init: RequestInit) => Promise<{ data: { result?: T | null } }>
-type Attempt = (signal: AbortSignal) => Promise<Answer>
 
 export class RestClient {
   private readonly agent: Agent
@@ -27,9 +27,7 @@ export class RestClient {
   private readonly prefix: string
   private readonly headers: Record<string, string>
   private readonly timeoutMs: number
-  private readonly clock: Clock
-  private readonly live = new Set<AbortController>()
-  private isClosed = false
+  private readonly attempts: Attempts
 
   /** @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear` */
   constructor(
@@ -45,7 +43,7 @@ export class RestClient {
     this.origin = origin
     this.prefix = prefix
     this.timeoutMs = timeoutMs
-    this.clock = clock
+    this.attempts = new Attempts(clock)
     // The key goes as a header of ours: the client warns on the console about its own.
     this.headers = apiKey === null ? HEADERS : { ...HEADERS, 'api-key': apiKey }
     this.agent = new Agent({
@@ -53,7 +51,7 @@ export class RestClient {
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
       connect: { timeout: timeoutMs },
-      // A request has one limit as a whole, in `bounded`.
+      // A request has one limit as a whole, in `Attempts`.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
@@ -77,7 +75,7 @@ export class RestClient {
 
   /** Asks through the client. @throws {UnavailableError} `vectors-closed` */
   ask<T>(asked: Asked, call: Call<T>, timeoutMs = this.timeoutMs): Promise<Verdict> {
-    return this.judged(asked, timeoutMs, this.throughClient(call))
+    return this.attempts.judged(asked, timeoutMs, this.throughClient(call))
   }
 
   /** Past the client: a body of our own making, slice by slice. @param body called once an attempt */
@@ -99,7 +97,7 @@ export class RestClient {
     path: string,
     body: () => string | Readable,
   ): Promise<Verdict> {
-    return this.judged(asked, this.timeoutMs, async (signal) => {
+    return this.attempts.judged(asked, this.timeoutMs, async (signal) => {
       const response = await this.agent.request({
         origin: this.origin,
         path: `${this.prefix}${path}`,
@@ -121,18 +119,17 @@ export class RestClient {
 
   /** @returns what is said at `/`, a 404 included: it is for whoever asks to see whether that is a Qdrant server */
   async greeting(asked: Asked): Promise<unknown> {
-    const answer = await this.answer(
+    const answer = await this.attempts.answer(
       this.timeoutMs,
       this.throughClient((api, init) => api.root({}, init)),
     )
     if (answer.kind === 'http' && (answer.status === 200 || answer.status === 404)) return answer.body
-    const verdict = judge(answer, asked, this.clock.nowMs())
+    const verdict = this.attempts.judge(answer, asked)
     throw verdict.kind === 'done' ? refusedRequest(asked, 'no greeting') : errorOf(asked, verdict)
   }
 
   async close(): Promise<void> {
-    this.isClosed = true
-    for (const limit of this.live) limit.abort()
+    this.attempts.close()
     await this.agent.destroy()
   }
 
@@ -151,36 +148,6 @@ export class RestClient {
         return answerOf(error, seen)
       }
     }
-  }
-
-  private async judged(asked: Asked, timeoutMs: number, attempt: Attempt): Promise<Verdict> {
-    return judge(await this.answer(timeoutMs, attempt), asked, this.clock.nowMs())
-  }
-
-  /** A connection that was dropped under the request is no reason to wait; the second time it is. */
-  private async answer(timeoutMs: number, attempt: Attempt): Promise<Answer> {
-    const first = await this.bounded(timeoutMs, attempt)
-    return isDropped(first) ? await this.bounded(timeoutMs, attempt) : first
-  }
-
-  /** @throws {UnavailableError} `vectors-closed` */
-  private async bounded(timeoutMs: number, attempt: Attempt): Promise<Answer> {
-    if (this.isClosed) throw closed()
-    const limit = new AbortController()
-    const timer = setTimeout(() => limit.abort(), timeoutMs)
-    this.live.add(limit)
-    let answer: Answer
-    try {
-      answer = await attempt(limit.signal)
-    } catch (error) {
-      answer = answerOf(error, { status: null, retryAfter: null })
-    } finally {
-      clearTimeout(timer)
-      this.live.delete(limit)
-    }
-    if (answer.kind === 'http') return answer
-    if (this.isClosed) throw closed()
-    return limit.signal.aborted ? { kind: 'timeout', afterMs: timeoutMs } : answer
   }
 }
 
@@ -236,23 +203,10 @@ function answerOf(error: unknown, { status, retryAfter }: Seen): Answer {
   return { kind: 'network', code: codeOf(error), cause: error }
 }
 
-function codeOf(error: unknown): string | null {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
-    if ('code' in at && typeof at.code === 'string') return at.code
-  return null
-}
-
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
     return text
   }
-}
-
-function closed(): UnavailableError {
-  return new UnavailableError(
-    'vectors-closed',
-    'expected an open store of vectors, got one that is closed: ask again once freshet is back',
-  )
 }
