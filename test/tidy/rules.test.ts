@@ -123,6 +123,7 @@ test('a test lies beside its file', () => {
   assert.equal(complaints('test/window/day.test.ts'), 0)
   assert.equal(complaints('test/window/day-zones.test.ts'), 0)
   assert.equal(complaints('test/window/day.slow.test.ts'), 0)
+  assert.equal(complaints('test/window/day.kafka.test.ts'), 0)
   assert.equal(complaints('test/window/week.test.ts'), 1)
   assert.equal(complaints('test/window/week.slow.test.ts'), 1)
   assert.equal(complaints('test/elsewhere/day.test.ts'), 1)

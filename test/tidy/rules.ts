@@ -178,7 +178,8 @@ export function unfinished(path: string, text: string): Complaint[] {
 }
 
 /**
- * `test/window/day.test.ts`, `test/window/day-zones.test.ts` and `test/window/day.slow.test.ts` belong to `src/window/day.ts`.
+ * `test/window/day.test.ts`, `test/window/day-zones.test.ts`, `test/window/day.slow.test.ts` and `test/window/day.kafka.test.ts`
+ * belong to `src/window/day.ts`.
  *
  * @param exists whether a path from the root is a file or folder
  * @param own folders and files of test/ that mirror nothing in src
@@ -188,7 +189,7 @@ export function mirror(
   exists: (path: string) => boolean,
   own: readonly string[],
 ): Complaint[] {
-  const match = /^test\/(?:(.*)\/)?([^/]+?)(?:\.slow)?\.test\.ts$/.exec(file.path)
+  const match = /^test\/(?:(.*)\/)?([^/]+?)(?:\.slow|\.kafka)?\.test\.ts$/.exec(file.path)
   if (match === null) return []
   const [, folder = '', name = ''] = match
   if (own.some((path) => file.path === path || file.path.startsWith(`${path}/`))) return []

@@ -1,0 +1,151 @@
+/** Several Kafka nodes on one machine, for tests in which leaders move, nodes go and others stand in. */
+
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
+import { type Broker, type BrokerOptions, Node } from './broker.ts'
+import { electPreferredLeaders } from './elect-leaders.ts'
+import { installKafka } from './jars.ts'
+import { withAdmin } from './kafkajs-records.ts'
+import { freePorts } from './ports.ts'
+import type { NodePlace } from './properties.ts'
+
+const MOVE_MS_MAX = 20_000
+const POLL_MS = 20
+
+export interface ClusterOptions {
+  /** Of the nodes, in their order; free ones without it. */
+  ports?: readonly number[]
+  /** Holds a folder a node and is kept; without it, new folders that go with the cluster. */
+  data?: string
+  properties?: Readonly<Record<string, string>>
+  onDeath?: (how: string) => void
+}
+
+export interface Cluster {
+  /** All nodes, with commas between. */
+  readonly bootstrap: string
+  /** Node ids are 1, 2, 3. */
+  readonly nodes: readonly Broker[]
+  /** Node id of each partition's leader. */
+  leaders(topic: string): Promise<Map<number, number>>
+  /**
+   * Every partition gets another leader, the next of its in-sync replicas; no node restarts, no record is copied.
+   * The leader of `__consumer_offsets`, which has one partition here, coordinates every group: moved or killed, all
+   * groups lose their coordinator.
+   *
+   * @returns the new leaders
+   */
+  moveLeaders(topic: string): Promise<Map<number, number>>
+  close(): Promise<void>
+}
+
+/**
+ * Three nodes keep every partition three times and acknowledge (acks -1) what two have; one node is `startBroker` with other options.
+ *
+ * @throws {KafkaError} when Kafka can't be had here or does not start
+ */
+export async function startCluster(count = 3, options: ClusterOptions = {}): Promise<Cluster> {
+  const { ports, data, ...rest } = options
+  const kafka = await installKafka()
+  const free = await freePorts(2 * count)
+  const places: NodePlace[] = Array.from({ length: count }, (_, at) => ({
+    nodeId: at + 1,
+    port: ports?.[at] ?? free[at]!,
+    controllerPort: free[count + at]!,
+  }))
+  const nodes = places.map((place) => {
+    const own: BrokerOptions =
+      data === undefined ? rest : { ...rest, data: join(data, `node-${place.nodeId}`) }
+    return new Node(kafka, place, places, own)
+  })
+  const closeAll = async () => {
+    await Promise.all(nodes.map((node) => node.close()))
+  }
+  try {
+    // Together: a controller serves only once most of them do. All are waited for, or one that still starts would be left.
+    const starts = await Promise.allSettled(nodes.map((node) => node.start()))
+    for (const start of starts) if (start.status === 'rejected') throw start.reason
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+  const bootstrap = nodes.map((node) => node.bootstrap).join(',')
+  return {
+    bootstrap,
+    nodes,
+    leaders: (topic) => withAdmin(bootstrap, async (admin) => leadersOf(await allPartitions(admin, topic))),
+    moveLeaders: (topic) => withAdmin(bootstrap, (admin) => moveLeaders(admin, topic)),
+    close: closeAll,
+  }
+}
+
+interface Partition {
+  partitionId: number
+  leader: number
+  replicas: number[]
+  isr: number[]
+}
+
+/**
+ * Asks again until the answer is as wanted. A node that has not heard of a topic or a change yet answers with an error that
+ * kafkajs calls retriable, and does not retry.
+ */
+async function partitionsOf(
+  admin: Admin,
+  topic: string,
+  wanted: string,
+  isWanted: (partitions: readonly Partition[]) => boolean,
+): Promise<Partition[]> {
+  const deadlineMs = Date.now() + MOVE_MS_MAX
+  let got: unknown
+  while (Date.now() < deadlineMs) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      const partitions = topics[0]?.partitions ?? []
+      if (partitions.length > 0 && isWanted(partitions)) return partitions
+      got = JSON.stringify(partitions)
+    } catch (error) {
+      if (!(error as { retriable?: boolean }).retriable) throw error
+      got = error
+    }
+    await sleep(POLL_MS)
+  }
+  throw new Error(`expected ${wanted} of ${topic} within ${MOVE_MS_MAX} ms, got ${got}`)
+}
+
+function allPartitions(admin: Admin, topic: string): Promise<Partition[]> {
+  return partitionsOf(admin, topic, 'the partitions', () => true)
+}
+
+function leadersOf(partitions: readonly Partition[]): Map<number, number> {
+  return new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]))
+}
+
+/** The next replica after the leader that is in sync. */
+function nextLeader({ partitionId, leader, replicas, isr }: Partition): number {
+  const at = replicas.indexOf(leader)
+  const next = [...replicas.slice(at + 1), ...replicas.slice(0, at)].find((node) => isr.includes(node))
+  if (next === undefined) throw new Error(`partition ${partitionId} has no other replica in sync`)
+  return next
+}
+
+/** The preferred leader is the first replica: the same replicas in another order, then an election. */
+async function moveLeaders(admin: Admin, topic: string): Promise<Map<number, number>> {
+  const partitions = await allPartitions(admin, topic)
+  const wanted = new Map(partitions.map((partition) => [partition.partitionId, nextLeader(partition)]))
+  const partitionAssignment = partitions.map(({ partitionId, replicas }) => {
+    const first = wanted.get(partitionId)!
+    return { partition: partitionId, replicas: [first, ...replicas.filter((node) => node !== first)] }
+  })
+  await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] })
+  await partitionsOf(admin, topic, 'the new order of replicas', (now) =>
+    now.every(({ partitionId, replicas }) => replicas[0] === wanted.get(partitionId)),
+  )
+  const [alive] = (await admin.describeCluster()).brokers
+  await electPreferredLeaders({ host: alive!.host, port: alive!.port }, topic, [...wanted.keys()])
+  const moved = await partitionsOf(admin, topic, 'the new leaders', (now) =>
+    now.every(({ partitionId, leader }) => leader === wanted.get(partitionId)),
+  )
+  return leadersOf(moved)
+}
