@@ -45,13 +45,19 @@ export function queryOf(parameters: URLSearchParams): Record<string, unknown> {
   return Object.fromEntries(Array.from(parameters, ([name, text]) => [name, meaning(text)]))
 }
 
-/** @throws {Refusal} 400 for bytes that are no JSON */
+/** @throws {Refusal} 400 for bytes that are no JSON, or that hold half a character: `JSON.parse` lets that pass, serde does not */
 export function jsonOf(bytes: Buffer): unknown {
+  const text = bytes.toString('utf8')
   try {
-    return JSON.parse(bytes.toString('utf8'))
+    return /\\ud[89a-f]/i.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text)
   } catch (error) {
     throw new Refusal('malformed', `Format error in JSON body: ${(error as Error).message}`)
   }
+}
+
+function wellFormed(_: string, value: unknown): unknown {
+  if (typeof value === 'string' && !value.isWellFormed()) throw new Error('unexpected end of hex escape')
+  return value
 }
 
 /**
