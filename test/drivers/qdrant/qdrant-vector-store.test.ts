@@ -1,6 +1,7 @@
 import { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
 import { vectorStoreContract } from '../../vectors/vector-store-contract.ts'
 import { startQdrantDouble } from './double/qdrant-double.ts'
+import { qdrantPromises } from './driver-promises.ts'
 import { settingsOf } from './settings-of.ts'
 
 vectorStoreContract('Qdrant', async (clock) => {
@@ -11,4 +12,9 @@ vectorStoreContract('Qdrant', async (clock) => {
     await double.close()
   }
   return { store, dispose }
+})
+
+qdrantPromises('the double', async () => {
+  const double = await startQdrantDouble()
+  return { url: double.url, apiKey: null, double, dispose: () => double.close() }
 })
