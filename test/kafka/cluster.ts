@@ -74,8 +74,8 @@ export async function startCluster(count = 3, options: ClusterOptions = {}): Pro
   return {
     bootstrap,
     nodes,
-    leaders: (topic) => withAdmin(bootstrap, async (admin) => leadersOf(await allPartitions(admin, topic))),
-    moveLeaders: (topic) => withAdmin(bootstrap, (admin) => moveLeaders(admin, topic)),
+    leaders: (topic) => withAdmin(bootstrap, async (admin) => leadersOf(await partitionsOf(admin, topic))),
+    moveLeaders: (topic) => moveLeaders(bootstrap, topic),
     close: closeAll,
   }
 }
@@ -87,35 +87,9 @@ interface Partition {
   isr: number[]
 }
 
-/**
- * Asks again until the answer is as wanted. A node that has not heard of a topic or a change yet answers with an error that
- * kafkajs calls retriable, and does not retry.
- */
-async function partitionsOf(
-  admin: Admin,
-  topic: string,
-  wanted: string,
-  isWanted: (partitions: readonly Partition[]) => boolean,
-): Promise<Partition[]> {
-  const deadlineMs = Date.now() + MOVE_MS_MAX
-  let got: unknown
-  while (Date.now() < deadlineMs) {
-    try {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-      const partitions = topics[0]?.partitions ?? []
-      if (partitions.length > 0 && isWanted(partitions)) return partitions
-      got = JSON.stringify(partitions)
-    } catch (error) {
-      if (!(error as { retriable?: boolean }).retriable) throw error
-      got = error
-    }
-    await sleep(POLL_MS)
-  }
-  throw new Error(`expected ${wanted} of ${topic} within ${MOVE_MS_MAX} ms, got ${got}`)
-}
-
-function allPartitions(admin: Admin, topic: string): Promise<Partition[]> {
-  return partitionsOf(admin, topic, 'the partitions', () => true)
+async function partitionsOf(admin: Admin, topic: string): Promise<Partition[]> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+  return topics[0]?.partitions ?? []
 }
 
 function leadersOf(partitions: readonly Partition[]): Map<number, number> {
@@ -131,21 +105,36 @@ function nextLeader({ partitionId, leader, replicas, isr }: Partition): number {
 }
 
 /** The preferred leader is the first replica: the same replicas in another order, then an election. */
-async function moveLeaders(admin: Admin, topic: string): Promise<Map<number, number>> {
-  const partitions = await allPartitions(admin, topic)
+async function moveLeaders(bootstrap: string, topic: string): Promise<Map<number, number>> {
+  const partitions = await withAdmin(bootstrap, (admin) => partitionsOf(admin, topic))
   const wanted = new Map(partitions.map((partition) => [partition.partitionId, nextLeader(partition)]))
   const partitionAssignment = partitions.map(({ partitionId, replicas }) => {
     const first = wanted.get(partitionId)!
     return { partition: partitionId, replicas: [first, ...replicas.filter((node) => node !== first)] }
   })
-  await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] })
-  await partitionsOf(admin, topic, 'the new order of replicas', (now) =>
-    now.every(({ partitionId, replicas }) => replicas[0] === wanted.get(partitionId)),
-  )
-  const [alive] = (await admin.describeCluster()).brokers
+  const topics = [{ topic, partitionAssignment }]
+  await withAdmin(bootstrap, (admin) => admin.alterPartitionReassignments({ topics }))
+  await until(bootstrap, topic, ({ partitionId, replicas }) => replicas[0] === wanted.get(partitionId))
+  const { brokers } = await withAdmin(bootstrap, (admin) => admin.describeCluster())
+  const [alive] = brokers
   await electPreferredLeaders({ host: alive!.host, port: alive!.port }, topic, [...wanted.keys()])
-  const moved = await partitionsOf(admin, topic, 'the new leaders', (now) =>
-    now.every(({ partitionId, leader }) => leader === wanted.get(partitionId)),
-  )
-  return leadersOf(moved)
+  await until(bootstrap, topic, ({ partitionId, leader }) => leader === wanted.get(partitionId))
+  return wanted
+}
+
+async function until(
+  bootstrap: string,
+  topic: string,
+  isMoved: (partition: Partition) => boolean,
+): Promise<void> {
+  const deadlineMs = Date.now() + MOVE_MS_MAX
+  for (;;) {
+    const partitions = await withAdmin(bootstrap, (admin) => partitionsOf(admin, topic))
+    if (partitions.every(isMoved)) return
+    if (Date.now() > deadlineMs)
+      throw new Error(
+        `the leaders of ${topic} did not move within ${MOVE_MS_MAX} ms: ${JSON.stringify(partitions)}`,
+      )
+    await sleep(POLL_MS)
+  }
 }
