@@ -25,16 +25,14 @@ export interface SubjectVersion extends RegistrySchema {
   version: number
 }
 
-export const COMPATIBILITY_LEVELS = [
-  'NONE',
-  'BACKWARD',
-  'BACKWARD_TRANSITIVE',
-  'FORWARD',
-  'FORWARD_TRANSITIVE',
-  'FULL',
-  'FULL_TRANSITIVE',
-] as const
-export type CompatibilityLevel = (typeof COMPATIBILITY_LEVELS)[number]
+export type CompatibilityLevel =
+  | 'NONE'
+  | 'BACKWARD'
+  | 'BACKWARD_TRANSITIVE'
+  | 'FORWARD'
+  | 'FORWARD_TRANSITIVE'
+  | 'FULL'
+  | 'FULL_TRANSITIVE'
 
 /** The registry said no, and why. */
 export interface Refusal {

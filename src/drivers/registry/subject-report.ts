@@ -17,7 +17,7 @@ export type SubjectStrategy = 'topic' | 'record' | 'topic-record'
  * `same`: ours is registered · `compatible`: it may become the next version · `incompatible`: the level forbids it ·
  * `missing`: there is no such subject · `mapped`: the producer's schema rules, and we only read it
  */
-export type SubjectStatus = 'same' | 'compatible' | 'incompatible' | 'missing' | 'mapped'
+type SubjectStatus = 'same' | 'compatible' | 'incompatible' | 'missing' | 'mapped'
 
 export interface SubjectReport {
   topic: string
