@@ -21,7 +21,9 @@ const batchOf = (points: readonly Point[]): PointBatch => ({
 })
 
 async function slicesOf(points: readonly Point[]): Promise<Buffer[]> {
-  return await Array.fromAsync(upsertBody(batchOf(points)))
+  const slices: Buffer[] = []
+  for await (const slice of upsertBody(batchOf(points))) slices.push(slice)
+  return slices
 }
 
 function read(vector: Float32Array): number[] {
