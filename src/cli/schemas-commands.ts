@@ -3,7 +3,6 @@
 import { type Command, Option } from 'commander'
 import type { Settings } from '../config/settings.ts'
 import { RegistryClient } from '../drivers/registry/registry-client.ts'
-import type { RegistrySettings } from '../drivers/registry/registry-settings.ts'
 import {
   registerSubject,
   reportSubject,
@@ -13,6 +12,7 @@ import {
 import { ConfigError, nearestName } from '../errors.ts'
 import { directorySchemas } from '../events/schema-source.ts'
 import type { TopicSettings } from '../events/topic.ts'
+import { registrySettings } from './open-schemas.ts'
 import { EXIT, note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 
@@ -88,7 +88,7 @@ async function run(
   const { schemas, topics } = settings.events
   const directory = directorySchemas(schemas.directory, schemas.ids)
   const chosen = chosenTopics(topics, names)
-  const client = new RegistryClient(registrySettings(settings))
+  const client = openClient(settings)
   const reports: SubjectReport[] = []
   try {
     for (const topic of chosen) {
@@ -109,9 +109,9 @@ function isRefused({ status, done, unreadable }: SubjectReport): boolean {
 }
 
 /** @throws {ConfigError} `registry-missing` */
-function registrySettings({ events: { registry } }: Settings): RegistrySettings {
-  const { urls, ...rest } = registry
-  if (urls !== null) return { urls, ...rest }
+function openClient({ events }: Settings): RegistryClient {
+  const settings = registrySettings(events)
+  if (settings !== null) return new RegistryClient(settings)
   throw new ConfigError(
     'registry-missing',
     `events.registry.urls must name the schema registry, got none: set it, e.g. to ["https://registry.example:8081"]`,

@@ -1,0 +1,40 @@
+/** Where writers' schemas come from, as set: the directory, and before it the registry that is asked for what it lacks. */
+
+import type { Settings } from '../config/settings.ts'
+import { RegistryClient } from '../drivers/registry/registry-client.ts'
+import { RegistrySchemas } from '../drivers/registry/registry-schemas.ts'
+import type { RegistrySettings } from '../drivers/registry/registry-settings.ts'
+import { UnavailableError } from '../errors.ts'
+import { directorySchemas, type SchemaSource } from '../events/schema-source.ts'
+
+interface OpenSchemas {
+  schemas: SchemaSource
+  /** Ends what is under way. */
+  close(): void
+}
+
+/**
+ * A registry is asked at once, so that a wrong address or secret stops the start; one that is only down doesn't.
+ *
+ * @throws {ConfigError} of the directory's files; `registry-answer`, `registry-unauthorized`
+ */
+export async function openSchemas({ events }: Settings): Promise<OpenSchemas> {
+  const directory = directorySchemas(events.schemas.directory, events.schemas.ids)
+  const settings = registrySettings(events)
+  if (settings === null) return { schemas: directory, close: () => {} }
+  // The source tries again by itself, and says so in between.
+  const client = new RegistryClient(settings, { roundsMax: 1 })
+  try {
+    await client.check()
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error
+  }
+  const schemas = new RegistrySchemas({ client, directory, cacheSize: settings.cacheSize })
+  return { schemas, close: () => schemas.close() }
+}
+
+/** @returns null: no registry is set */
+export function registrySettings({ registry }: Settings['events']): RegistrySettings | null {
+  const { urls, ...rest } = registry
+  return urls === null ? null : { urls, ...rest }
+}

@@ -1,0 +1,68 @@
+/** Schemas as set: with a registry, without one, and with one that can't be right. */
+
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, test } from 'node:test'
+import { openSchemas } from '../../src/cli/open-schemas.ts'
+import { loadSettings } from '../../src/config/load-settings.ts'
+import { ConfigError, UnavailableError } from '../../src/errors.ts'
+import { ownSchema } from '../../src/events/own-schemas.ts'
+import { type RegistryDouble, startRegistryDouble } from '../drivers/registry/registry-double.ts'
+
+let double: RegistryDouble
+
+function opened(flags: Record<string, unknown> = {}) {
+  const ids = { 'events.schemas.ids': { 7: 'search' } }
+  return openSchemas(loadSettings({ file: null, env: {}, flags: { ...ids, ...flags } }).settings)
+}
+
+describe('schemas as set', () => {
+  before(async () => {
+    double = await startRegistryDouble({ username: 'me', password: 'horse' })
+    double.put('app-value', ownSchema('app'))
+  })
+
+  beforeEach(() => {
+    double.fault = null
+  })
+
+  after(() => double.close())
+
+  const named = () => ({
+    'events.registry.urls': [double.url],
+    'events.registry.username': 'me',
+    'events.registry.password': 'horse',
+  })
+
+  test('without a registry the directory knows all there is to know', async () => {
+    const { schemas, close } = await opened()
+    assert.deepEqual([schemas.byId(7), schemas.byId(1)], [ownSchema('search'), undefined])
+    close()
+  })
+
+  test('with one, what the directory lacks is asked for', async () => {
+    const { schemas, close } = await opened(named())
+    assert.deepEqual(schemas.byId(7), ownSchema('search'))
+    let asked: unknown
+    assert.throws(
+      () => schemas.byId(1),
+      (error: unknown) => {
+        asked = error
+        return error instanceof UnavailableError
+      },
+    )
+    await (asked as UnavailableError).answered
+    assert.deepEqual(schemas.byId(1), ownSchema('app'))
+    close()
+  })
+
+  test('a wrong secret, or an address of something else, stops the start; a registry that is down doesn’t', async () => {
+    const wrong = { ...named(), 'events.registry.password': 'house' }
+    await assert.rejects(opened(wrong), { constructor: ConfigError, code: 'registry-unauthorized' })
+    double.fault = { kind: 'page' }
+    await assert.rejects(opened(named()), { constructor: ConfigError, code: 'registry-answer' })
+    double.fault = { kind: 'down' }
+    const { schemas, close } = await opened(named())
+    assert.throws(() => schemas.byId(1), UnavailableError)
+    close()
+  })
+})
