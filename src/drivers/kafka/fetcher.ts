@@ -3,14 +3,14 @@
  * small parts with turns of the event loop between, and follows leaders as they move. It never joins, commits or jumps.
  */
 
-import { ConfigError, UnavailableError } from '../../errors.ts'
+import { type ConfigError, UnavailableError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import { unavailable } from '../../pipeline/channels.ts'
 import type { ClusterMetadata } from './cluster-metadata.ts'
 import { Cursor } from './cursor.ts'
 import { type FetchedPartition, fetchRequest } from './fetch.ts'
 import { type Chunk, chunksOf } from './fetched-chunks.ts'
-import { foundTopic, type KafkaCluster } from './kafka-cluster.ts'
+import type { KafkaCluster } from './kafka-cluster.ts'
 import { CODE, refusal } from './kafka-errors.ts'
 import { Backoff } from './retry.ts'
 
@@ -28,9 +28,6 @@ export interface FetcherListener {
 /** Work of our own between two turns of the event loop, milliseconds: acknowledgements, probes and heartbeats want theirs. */
 const TURN_MS = 8
 
-/** A topic that is gone for so long was deleted; brokers forget it for a moment when they restart. A guess. */
-const MISSING_MS_MAX = 15_000
-
 export class Fetcher {
   private readonly cluster: KafkaCluster
   private readonly topics: readonly string[]
@@ -41,7 +38,6 @@ export class Fetcher {
   private readonly loops = new Map<number, Promise<void>>()
   private readonly backoff = new Backoff()
   private refreshing: Promise<void> | undefined
-  private missingSinceMs: number | undefined
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private turnAtMs = 0
 
@@ -208,27 +204,13 @@ export class Fetcher {
   private async refreshOnce(): Promise<void> {
     const metadata = await this.cluster.metadata(this.topics)
     this.metadataAtMs = this.cluster.clock.nowMs()
-    for (const topic of this.topics) if (!this.isThere(metadata, topic)) return
-    this.missingSinceMs = undefined
+    for (const topic of this.topics) this.cluster.found(metadata, topic)
     this.listener.metadata(metadata)
     for (const cursor of this.cursors.values()) {
       const leader = metadata.topics.get(cursor.topic)?.partitions[cursor.partition]?.leader ?? -1
       cursor.leader = leader < 0 ? null : leader
     }
     this.schedule()
-  }
-
-  private isThere(metadata: ClusterMetadata, topic: string): boolean {
-    try {
-      foundTopic(metadata, topic)
-      return true
-    } catch (error) {
-      if (!(error instanceof ConfigError) || error.code !== 'kafka-topic-missing') throw error
-      const nowMs = this.cluster.clock.nowMs()
-      this.missingSinceMs ??= nowMs
-      if (nowMs - this.missingSinceMs > MISSING_MS_MAX) throw error
-      return false
-    }
   }
 
   private fail(error: unknown): void {

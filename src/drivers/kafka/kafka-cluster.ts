@@ -10,6 +10,9 @@ import type { KafkaSettings } from './kafka-settings.ts'
 
 const COORDINATOR_OF_GROUP = 0
 
+/** A topic that is missing for so long isn't there. A guess. */
+const MISSING_MS_MAX = 15_000
+
 export class KafkaCluster {
   readonly settings: KafkaSettings
   readonly clock: Clock
@@ -17,7 +20,10 @@ export class KafkaCluster {
   private readonly links = new Map<number, BrokerLink>()
   private readonly opening = new Map<number, Promise<BrokerLink>>()
   private nodes: ClusterMetadata['nodes'] = new Map()
+  /** By topic. */
+  private readonly missingSinceMs = new Map<string, number>()
   private seed: BrokerLink | undefined
+  private seeding: Promise<BrokerLink> | undefined
   private nextSeed = 0
   private isClosed = false
 
@@ -45,9 +51,36 @@ export class KafkaCluster {
     return metadata
   }
 
+  /** A request that any broker answers. @throws {ConfigError | UnavailableError} */
+  async ask<Answer>(api: 'InitProducerId', options: object): Promise<Answer> {
+    return (await this.anybody()).request<Answer>(api, options)
+  }
+
   /** @throws {ConfigError | UnavailableError} when the topic is missing, or nobody can tell now */
   async topic(name: string): Promise<TopicMetadata> {
-    return foundTopic(await this.metadata([name]), name)
+    return this.found(await this.metadata([name]), name)
+  }
+
+  /**
+   * A topic of metadata just read. One that is missing may be known to others in a moment: it is new, or a broker has
+   * just started.
+   *
+   * @throws {UnavailableError} when it was there, or may be, some seconds ago
+   * @throws {ConfigError} `kafka-topic-missing`, when it has been missing for longer
+   */
+  found(metadata: ClusterMetadata, name: string): TopicMetadata {
+    try {
+      const topic = foundTopic(metadata, name)
+      this.missingSinceMs.delete(name)
+      return topic
+    } catch (error) {
+      if (!(error instanceof ConfigError) || error.code !== 'kafka-topic-missing') throw error
+      const nowMs = this.clock.nowMs()
+      const sinceMs = this.missingSinceMs.get(name) ?? nowMs
+      this.missingSinceMs.set(name, sinceMs)
+      if (nowMs - sinceMs >= MISSING_MS_MAX) throw error
+      throw new UnavailableError('kafka-refused', error.message, { cause: error })
+    }
   }
 
   /**
@@ -59,7 +92,7 @@ export class KafkaCluster {
     const names = [...new Set(partitions.map(({ topic }) => topic))]
     const metadata = await this.metadata(names)
     return partitions.map(({ topic, partition }) => {
-      const leader = foundTopic(metadata, topic).partitions[partition]?.leader ?? -1
+      const leader = this.found(metadata, topic).partitions[partition]?.leader ?? -1
       if (leader < 0)
         throw refusal(`name a leader of partition ${partition} of ${topic}`, CODE.leaderNotAvailable)
       return leader
@@ -107,6 +140,13 @@ export class KafkaCluster {
   private async anybody(): Promise<BrokerLink> {
     for (const link of this.links.values()) if (link.isOpen) return link
     if (this.seed?.isOpen) return this.seed
+    this.seeding ??= this.firstThatAnswers().finally(() => {
+      this.seeding = undefined
+    })
+    return this.seeding
+  }
+
+  private async firstThatAnswers(): Promise<BrokerLink> {
     for (const node of this.nodes.keys()) {
       try {
         return await this.broker(node)

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
+import { RecordError, UnavailableError } from '../../src/errors.ts'
+import { systemClock } from '../../src/pipeline/clock.ts'
+import { type Broker, startBroker } from './broker.ts'
+import { kafkaSettings, until } from './driver-fixture.ts'
+import { kafkaSuite } from './kafka-suite.ts'
+import { createTopic, readValues, withAdmin } from './kafkajs-records.ts'
+import { freePorts } from './ports.ts'
+import { sharedBroker, uniqueName } from './shared-broker.ts'
+import { TcpProxy } from './tcp-proxy.ts'
+
+function record(value: string, key: string | null = 'u1') {
+  return { key: key === null ? null : Buffer.from(key), value: Buffer.from(value) }
+}
+
+kafkaSuite('a safe producer', () => {
+  test('many small sends land once each, in the order of the calls, in every compression', async () => {
+    const { bootstrap } = await sharedBroker()
+    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
+      const topic = uniqueName(compression)
+      await createTopic(bootstrap, topic, 3)
+      const sends = Array.from({ length: 600 }, (_, i) =>
+        producer.send(topic, i % 3, [record(`${i} a`), record(`${i} b`)], compression),
+      )
+      const offsets = await Promise.all(sends)
+      const expected = [0, 1, 2].flatMap((partition) =>
+        Array.from({ length: 200 }, (_, n) => [`${3 * n + partition} a`, `${3 * n + partition} b`]).flat(),
+      )
+      if (compression === 'none' || compression === 'gzip')
+        assert.deepEqual(await readValues(bootstrap, topic), expected)
+      for (const [i, offset] of offsets.entries()) assert.equal(offset, 2 * Math.floor(i / 3), `send ${i}`)
+    }
+    await producer.close()
+  })
+
+  test('a producer that was closed leaves no connection behind', async () => {
+    const { bootstrap } = await sharedBroker()
+    const topic = uniqueName('left')
+    await createTopic(bootstrap, topic, 8)
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+    const before = sockets()
+    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    // All partitions at once: each asks for brokers, leaders and a producer id while nobody is connected yet.
+    await Promise.all(Array.from({ length: 8 }, (_, i) => producer.send(topic, i, [record('x')])))
+    assert.ok(sockets() > before)
+    await producer.close()
+    await until('all sockets are gone', () => sockets() <= before)
+  })
+
+  test('a record that the broker refuses fails alone', async () => {
+    const { bootstrap } = await sharedBroker()
+    const topic = uniqueName('refusing')
+    const config = [
+      { name: 'cleanup.policy', value: 'compact' },
+      { name: 'max.message.bytes', value: '10000' },
+    ]
+    await withAdmin(bootstrap, (admin) =>
+      admin.createTopics({
+        topics: [{ topic, numPartitions: 1, configEntries: config }],
+        waitForLeaders: true,
+      }),
+    )
+    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const large = 'x'.repeat(12_000)
+    const medium = 'y'.repeat(900)
+    const sends = [
+      producer.send(topic, 0, [record('first')]),
+      producer.send(topic, 0, [record(large)]),
+      producer.send(topic, 0, [record('without a key', null)]),
+      producer.send(
+        topic,
+        0,
+        Array.from({ length: 30 }, () => record(medium)),
+      ),
+      producer.send(topic, 0, [record('last')]),
+    ]
+    const outcomes = await Promise.allSettled(sends)
+    assert.deepEqual(
+      outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'landed')),
+      ['landed', 'kafka-record-refused', 'kafka-record-refused', 'landed', 'landed'],
+    )
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') assert.ok(outcome.reason instanceof RecordError)
+    assert.deepEqual(await readValues(bootstrap, topic), ['first', ...Array(30).fill(medium), 'last'])
+    await producer.close()
+  })
+})
+
+kafkaSuite('a safe producer, and a network that fails', () => {
+  let broker: Broker
+  let proxy: TcpProxy
+
+  before(async () => {
+    const [port = 0, proxyPort = 0] = await freePorts(2)
+    const properties = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxyPort}` }
+    proxy = await TcpProxy.start(proxyPort, port)
+    broker = await startBroker({ port, properties })
+  })
+
+  after(async () => {
+    await proxy?.close()
+    await broker?.close()
+  })
+
+  async function topicOf(what: string): Promise<string> {
+    const topic = uniqueName(what)
+    await createTopic(`127.0.0.1:${proxy.port}`, topic, 1)
+    return topic
+  }
+
+  test('connections that are cut lose nothing, double nothing, and keep the order', async () => {
+    const bootstrap = `127.0.0.1:${proxy.port}`
+    const topic = await topicOf('cut')
+    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const sends: Promise<number>[] = []
+    let durable = 0
+    for (let i = 0; i < 400; i++) {
+      const send = producer.send(topic, 0, [record(`${i}`)])
+      sends.push(send)
+      void send.then(() => durable++)
+      // Some are cut before they are sent, some on their way, some before their answer.
+      if (i % 8 === 7) {
+        if (i % 16 === 7) await until('some are durable', () => durable > i - 40)
+        proxy.cut()
+      }
+    }
+    await Promise.all(sends)
+    assert.deepEqual(
+      await readValues(bootstrap, topic),
+      Array.from({ length: 400 }, (_, i) => `${i}`),
+    )
+    await producer.close()
+  })
+
+  test('what got no answer in time is told to be unknown, and never lands behind what was sent later', async () => {
+    const bootstrap = `127.0.0.1:${proxy.port}`
+    const topic = await topicOf('silent')
+    const settings = kafkaSettings(bootstrap, 'p', { requestTimeoutMs: 700 })
+    const producer = await SafeProducer.open(settings, systemClock)
+    await producer.send(topic, 0, [record('0')])
+    proxy.holdAnswers()
+    await assert.rejects(producer.send(topic, 0, [record('unknown')]), UnavailableError)
+    await assert.rejects(producer.send(topic, 0, [record('never sent')]), UnavailableError)
+    const later = producer.send(topic, 0, [record('later')])
+    proxy.release()
+    proxy.cut()
+    await later
+    assert.deepEqual(await readValues(bootstrap, topic), ['0', 'unknown', 'later'])
+    await producer.close()
+  })
+
+  test('a close with brokers that are away ends in time, and says that it is not known', async () => {
+    const bootstrap = `127.0.0.1:${proxy.port}`
+    const topic = await topicOf('closed')
+    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    await producer.send(topic, 0, [record('0')])
+    proxy.refuse()
+    const send = assert.rejects(producer.send(topic, 0, [record('1')]), UnavailableError)
+    const startMs = performance.now()
+    await producer.close(300)
+    await send
+    assert.ok(performance.now() - startMs < 3_000)
+    await assert.rejects(producer.send(topic, 0, [record('2')]), UnavailableError)
+    proxy.admit()
+  })
+})
