@@ -115,7 +115,7 @@ function promises(what: string, start: () => Promise<Server>): void {
     async () => {
       const name = await place.collection(store)
       const proxy = await place.proxy()
-      const behind = await place.open({ url: proxy.url })
+      const behind = await place.behind(proxy)
       await proxy.refuse()
       await assert.rejects(behind.upsert(name, { epoch: 1, write: 1 }, users(3)), unavailable)
       await assert.rejects(
@@ -132,7 +132,7 @@ function promises(what: string, start: () => Promise<Server>): void {
   promise('R7: a server that hangs is given up in time, and what it did meanwhile does no harm', async () => {
     const name = await place.collection(store)
     const proxy = await place.proxy()
-    const behind = await place.open({ url: proxy.url, timeoutMs: TIMEOUT_MS })
+    const behind = await place.behind(proxy, { timeoutMs: TIMEOUT_MS })
     await behind.collections()
     await behind.upsert(name, { epoch: 1, write: 1 }, users(3, 1))
     proxy.swallowReplies()
@@ -150,7 +150,7 @@ function promises(what: string, start: () => Promise<Server>): void {
     async () => {
       const name = await place.collection(store)
       const proxy = await place.proxy()
-      const behind = await place.open({ url: proxy.url, connectionsMax: 1 })
+      const behind = await place.behind(proxy, { connectionsMax: 1 })
       await behind.upsert(name, { epoch: 1, write: 1 }, users(40, 1))
       proxy.cutAfterRequestBytes(2_000)
       assert.deepEqual(await behind.upsert(name, { epoch: 1, write: 2 }, users(40, 2)), [])

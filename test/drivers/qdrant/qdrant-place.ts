@@ -18,6 +18,8 @@ import { settingsOf } from './settings-of.ts'
 /** Where the server is. */
 export interface Server {
   url: string
+  /** null: points are written over REST. */
+  grpcUrl: string | null
   apiKey: string | null
   /** null: a real one, which takes no orders. */
   double: QdrantDouble | null
@@ -46,8 +48,10 @@ export class QdrantPlace {
   }
 
   settings(changes: Partial<QdrantSettings> = {}): QdrantSettings {
-    const { url, apiKey } = this.server
-    return settingsOf(url, { apiKey, prefix: this.prefix, ...changes })
+    const { url, grpcUrl, apiKey, double } = this.server
+    // A real one may be far away, with its disk at work.
+    const timeoutMs = double === null ? 30_000 : 5_000
+    return settingsOf(url, { grpcUrl, apiKey, timeoutMs, prefix: this.prefix, ...changes })
   }
 
   async open(changes: Partial<QdrantSettings> = {}): Promise<QdrantVectorStore> {
@@ -61,6 +65,11 @@ export class QdrantPlace {
     const proxy = await startFaultyProxy(this.server.url)
     this.proxies.push(proxy)
     return proxy
+  }
+
+  /** A store whose every request goes that way. */
+  behind(proxy: FaultyProxy, changes: Partial<QdrantSettings> = {}): Promise<QdrantVectorStore> {
+    return this.open({ url: proxy.url, grpcUrl: null, ...changes })
   }
 
   spec(changes: Partial<CollectionSpec> = {}): CollectionSpec {

@@ -26,7 +26,13 @@ async function on(
   options: Parameters<typeof startQdrantDouble>[0] = {},
 ) {
   const double = await startQdrantDouble(options)
-  const place = new QdrantPlace({ url: double.url, apiKey: null, double, dispose: () => double.close() })
+  const place = new QdrantPlace({
+    url: double.url,
+    grpcUrl: null,
+    apiKey: null,
+    double,
+    dispose: () => double.close(),
+  })
   try {
     const store = await place.open()
     const name = await place.collection(store, [A, B])

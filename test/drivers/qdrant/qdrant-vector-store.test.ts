@@ -16,5 +16,5 @@ vectorStoreContract('Qdrant', async (clock) => {
 
 qdrantPromises('the double', async () => {
   const double = await startQdrantDouble()
-  return { url: double.url, apiKey: null, double, dispose: () => double.close() }
+  return { url: double.url, grpcUrl: null, apiKey: null, double, dispose: () => double.close() }
 })
