@@ -35,6 +35,9 @@ describe('aliases', () => {
     assert.deepEqual(await client.getCollectionAliases(second), {
       aliases: [{ alias_name: name, collection_name: second }],
     })
+    // Of an alias, and of what isn't there, there are none, and no 404 either.
+    for (const other of [name, 'nowhere'])
+      assert.deepEqual(await client.getCollectionAliases(other), { aliases: [] })
   })
 
   fact('everything is read and written through an alias, but not dropped', async (place) => {

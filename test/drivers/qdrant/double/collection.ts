@@ -77,7 +77,7 @@ export class Collection {
       this.vectors.set(vectorName, params)
     }
     this.hnsw = merged(HNSW, body.hnsw_config)
-    this.optimizers = merged(OPTIMIZERS, body.optimizers_config)
+    this.optimizers = mergedOptimizers(OPTIMIZERS, body.optimizers_config)
     this.wal = merged(WAL, body.wal_config)
     this.params = merged(
       { shard_number: 1, replication_factor: 1, write_consistency_factor: 1, on_disk_payload: true },
@@ -96,7 +96,7 @@ export class Collection {
 
   update(body: UpdateCollectionBody): void {
     for (const name of Object.keys(body.vectors ?? {})) this.vector(name)
-    this.optimizers = merged(this.optimizers, body.optimizers_config)
+    this.optimizers = mergedOptimizers(this.optimizers, body.optimizers_config)
     this.params = merged(this.params, body.params)
     this.hnsw = merged(this.hnsw, body.hnsw_config)
     for (const [name, diff] of Object.entries(body.vectors ?? {})) this.#tuneVector(name, diff)
@@ -172,6 +172,12 @@ export class Collection {
     this.#acknowledged = []
     for (const apply of waiting) apply()
   }
+}
+
+/** `auto` is how the number of threads is set back to none. */
+function mergedOptimizers(base: Settings, diff: Settings | null | undefined): Settings {
+  const next = merged(base, diff)
+  return next.max_optimization_threads === 'auto' ? { ...next, max_optimization_threads: null } : next
 }
 
 /** Keys are replaced, and removed by null; nulls of the first metadata are kept as they are. */

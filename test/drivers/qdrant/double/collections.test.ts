@@ -43,7 +43,11 @@ describe('collections', () => {
     const name = await place.made({
       vectors: { v: { ...COSINE, datatype: 'float16', on_disk: true } },
       hnsw_config: { m: 8, on_disk: true },
-      optimizers_config: { indexing_threshold: 5_000, deleted_threshold: 0.1 },
+      optimizers_config: {
+        indexing_threshold: 5_000,
+        deleted_threshold: 0.1,
+        max_optimization_threads: 'auto',
+      },
       quantization_config: { scalar: { type: 'int8', always_ram: true } },
       on_disk_payload: false,
       metadata: { model: 'm1' },
@@ -106,6 +110,17 @@ describe('collections', () => {
     assert.equal(config.optimizer_config.deleted_threshold, 0.2)
     assert.equal(config.params.on_disk_payload, false)
     assert.equal(config.quantization_config, null)
+  })
+
+  fact('what isn’t there can be dropped, but not changed', async (place) => {
+    const { client } = place
+    const name = await place.made()
+    assert.equal((await client.deleteVectorName(name, 'never')).status, 'completed')
+    assert.equal((await client.deletePayloadIndex(name, 'never')).status, 'completed')
+    const vector = await told(client.updateCollection(name, { vectors: { never: { on_disk: true } } }))
+    assert.deepEqual(vector, { status: 400, text: 'Wrong input: Not existing vector name error: never' })
+    assert.equal((await told(client.updateCollection('nowhere', {}))).status, 404)
+    assert.equal((await told(client.deletePayloadIndex('nowhere', 'a'))).status, 404)
   })
 
   fact('metadata is merged key by key, and null removes a key', async (place) => {

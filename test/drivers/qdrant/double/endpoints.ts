@@ -170,10 +170,9 @@ const aliases: Endpoint[] = [
   endpoint('GET /aliases', { ...list, answer: ({ server }) => aliasList(server.store.aliases) }),
   endpoint('GET /collections/{collection_name}/aliases', {
     ...look,
-    answer({ server, path }) {
-      const { name } = server.store.get(path.collection_name)
-      return aliasList([...server.store.aliases].filter(([, target]) => target === name))
-    },
+    // By the name as it is given: of an alias, or of what isn't there, there are none.
+    answer: ({ server, path }) =>
+      aliasList([...server.store.aliases].filter(([, target]) => target === path.collection_name)),
   }),
 ]
 

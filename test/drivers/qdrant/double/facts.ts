@@ -55,23 +55,38 @@ async function at(place: Omit<Place, 'fresh' | 'made'>, run: (place: Place) => P
   }
 }
 
+export async function onServer(run: (place: Place) => Promise<void>): Promise<void> {
+  const { QDRANT_URL: url, QDRANT_GRPC_URL: grpcUrl, QDRANT_API_KEY: apiKey } = process.env
+  if (url === undefined) throw new Error('expected QDRANT_URL')
+  const grpc = grpcUrl === undefined ? null : grpcClient(grpcUrl, apiKey)
+  await at({ kind: 'server', client: restClient(url, apiKey), grpc, url }, run)
+}
+
+export async function onDouble(
+  run: (place: Place) => Promise<void>,
+  options: DoubleOptions = {},
+): Promise<void> {
+  const double = await startQdrantDouble(options)
+  const { url, grpcUrl } = double
+  try {
+    await at({ kind: 'double', client: restClient(url), grpc: grpcClient(grpcUrl), url }, run)
+  } finally {
+    await double.close()
+  }
+}
+
 /** @param name a promise that Qdrant keeps, and hence the double */
 export function fact(name: string, run: (place: Place) => Promise<void>, options: DoubleOptions = {}): void {
-  test(`${name} [double]`, async () => {
-    const double = await startQdrantDouble(options)
-    const { url, grpcUrl } = double
-    try {
-      await at({ kind: 'double', client: restClient(url), grpc: grpcClient(grpcUrl), url }, run)
-    } finally {
-      await double.close()
-    }
-  })
-  const { QDRANT_URL: url, QDRANT_GRPC_URL: grpcUrl, QDRANT_API_KEY: apiKey } = process.env
-  if (url === undefined) return
-  test(`${name} [server]`, async () => {
-    const grpc = grpcUrl === undefined ? null : grpcClient(grpcUrl, apiKey)
-    await at({ kind: 'server', client: restClient(url, apiKey), grpc, url }, run)
-  })
+  test(`${name} [double]`, () => onDouble(run, options))
+  if (process.env.QDRANT_URL !== undefined) test(`${name} [server]`, () => onServer(run))
+}
+
+/** The same over gRPC, of a server only where `QDRANT_GRPC_URL` names its port. */
+export function grpcFact(name: string, run: (place: Place & { grpc: GrpcClient }) => Promise<void>): void {
+  const { QDRANT_URL: url, QDRANT_GRPC_URL: grpcUrl } = process.env
+  const withGrpc = (place: Place) => run(place as Place & { grpc: GrpcClient })
+  test(`${name} [double]`, () => onDouble(withGrpc))
+  if (url !== undefined && grpcUrl !== undefined) test(`${name} [server]`, () => onServer(withGrpc))
 }
 
 /** What a client is told: the status and the words. */

@@ -81,7 +81,6 @@ const cases: Record<string, [Filter, number[]]> = {
     },
     [1],
   ],
-  'at least one of none: nobody': [{ min_should: { conditions: [], min_count: 1 } }, []],
   'not what everybody passes: nobody': [{ must_not: [{ should: [] }] }, []],
   'a filter inside a filter': [
     { must: [{ should: [{ has_id: [1] }, { has_id: [2] }] }, { must_not: [{ has_id: [2] }] }] },

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
-import { ALICE, BOB, fact, type Place } from './facts.ts'
+import type { QdrantClient } from '@qdrant/js-client-grpc'
+import { ALICE, BOB, grpcFact } from './facts.ts'
 
 type Upsert = Parameters<ReturnType<typeof points>['upsert']>[0]
 
-function points(place: Place) {
-  return place.grpc!.api('points')
+function points({ grpc }: { grpc: QdrantClient }) {
+  return grpc.api('points')
 }
 
 const uuid = (value: string) => ({ pointIdOptions: { case: 'uuid' as const, value } })
@@ -33,13 +34,6 @@ const upTo = (write: number): Upsert['updateFilter'] => ({
     { conditionOneOf: { case: 'isEmpty', value: { key: 'write' } } },
   ],
 })
-
-/** Where a real server's gRPC isn't named there is nothing to see. */
-function grpcFact(name: string, run: (place: Place) => Promise<void>): void {
-  fact(name, async (place) => {
-    if (place.grpc !== null) await run(place)
-  })
-}
 
 describe('gRPC', () => {
   grpcFact('a guarded upsert writes what REST reads, and is fenced by what REST wrote', async (place) => {

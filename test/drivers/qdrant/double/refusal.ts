@@ -9,6 +9,7 @@ type Kind =
   | 'forbidden'
   | 'malformed'
   | 'not-found'
+  | 'too-large'
   | 'unauthorized'
   | 'unknown-path'
   | 'invalid'
@@ -20,6 +21,7 @@ const KINDS: Record<Kind, { status: number; code: Code; before: string }> = {
   'bad-request': { status: 400, code: Code.InvalidArgument, before: 'Bad request: ' },
   forbidden: { status: 403, code: Code.PermissionDenied, before: 'Forbidden: ' },
   malformed: { status: 400, code: Code.InvalidArgument, before: '' },
+  'too-large': { status: 400, code: Code.InvalidArgument, before: '' },
   'not-found': { status: 404, code: Code.NotFound, before: 'Not found: ' },
   unauthorized: { status: 401, code: Code.Unauthenticated, before: '' },
   'unknown-path': { status: 404, code: Code.Unimplemented, before: '' },

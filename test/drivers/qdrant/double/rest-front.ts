@@ -51,7 +51,7 @@ async function respond(
     const { bodyBytesMax } = settings
     if (bytes.length > bodyBytesMax)
       throw new Refusal(
-        'malformed',
+        'too-large',
         `JSON payload (${bytes.length} bytes) is larger than allowed (limit: ${bodyBytesMax} bytes).`,
       )
     const call = parsedCall(route, seen.query as Record<string, unknown>, seen.body, settings.lenient)
@@ -129,9 +129,14 @@ function strike(fault: Exclude<Fault, { kind: 'hold' }>, response: ServerRespons
 
 function refuse(refusal: Refusal, response: ServerResponse, time: number): void {
   // An unknown path and a missing key are answered by layers that know no envelope.
-  if (refusal.kind === 'unauthorized' || refusal.kind === 'unknown-path')
-    sendText(response, refusal.status, {}, refusal.message)
-  else send(response, refusal.status, {}, { status: { error: refusal.message }, time })
+  const { kind, status, message } = refusal
+  if (kind === 'unauthorized' || kind === 'unknown-path') sendText(response, status, {}, message)
+  // Of a body that is too large the rest isn't read: the connection is of no more use.
+  else
+    send(response, status, kind === 'too-large' ? { connection: 'close' } : {}, {
+      status: { error: message },
+      time,
+    })
 }
 
 function send(

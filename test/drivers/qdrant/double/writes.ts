@@ -64,13 +64,14 @@ export function upsert(
   if (points.length === 0) throw new Refusal('bad-request', 'Empty update request')
   for (const point of points) checkSizes(collection, point)
   return collection.write(wait, (operation) => {
-    const allowed = points.filter(({ id }) => {
+    // Of an id listed twice only the last counts; all are judged by what stood before the request.
+    const byId = new Map(points.map((point) => [point.id, point]))
+    const allowed = [...byId.values()].filter(({ id }) => {
       const existing = collection.points.get(id)
       if (existing === undefined) return mode !== 'update_only'
       if (mode === 'insert_only') return false
       return filter === null || passes(asJudged(existing), filter)
     })
-    // All were judged by what stood before the request; of an id listed twice the last one stays.
     for (const { id, vectors, payload } of allowed) {
       const kept = [...vectors].map(
         ([name, values]) => [name, stored(values, collection.vector(name))] as const,
