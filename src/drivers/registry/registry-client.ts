@@ -124,10 +124,16 @@ export class RegistryClient {
   /**
    * Whether the level of the subject allows the schema as its next version.
    *
+   * @param level in force: some registries, asked about a subject, ask every version whatever its level is
    * @returns the registry's reasons, where it gives any
    */
-  async compatibility(subject: string, text: string): Promise<{ isCompatible: boolean; reasons: string[] }> {
-    const path = `/compatibility/subjects/${segment(subject)}/versions?verbose=true`
+  async compatibility(
+    subject: string,
+    text: string,
+    level: string,
+  ): Promise<{ isCompatible: boolean; reasons: string[] }> {
+    const versions = level.endsWith('_TRANSITIVE') ? 'versions' : 'versions/latest'
+    const path = `/compatibility/subjects/${segment(subject)}/${versions}?verbose=true`
     const answer = await this.http.ask({ method: 'POST', path, body: { schema: text } })
     const { is_compatible: isCompatible, messages } = fields(answer)
     if (answer.status === 422) return { isCompatible: false, reasons: [messageIn(answer)] }

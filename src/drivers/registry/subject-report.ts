@@ -208,7 +208,7 @@ async function compare(
     report.id = found.id
     report.version = found.version
   } else {
-    const { isCompatible, reasons } = await client.compatibility(subject, text)
+    const { isCompatible, reasons } = await client.compatibility(subject, text, report.level ?? 'NONE')
     report.status = isCompatible ? 'compatible' : 'incompatible'
     // Some registries say no without a reason.
     if (!isCompatible)

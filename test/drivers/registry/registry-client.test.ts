@@ -173,7 +173,7 @@ describe('the client of a registry', () => {
       await assert.rejects(client({}).find('a', '"int"'), refused)
       await assert.rejects(client({}).level('a'), refused)
       await assert.rejects(client({}).register('a', '"int"'), refused)
-      await assert.rejects(client({}).compatibility('a', '"int"'), refused)
+      await assert.rejects(client({}).compatibility('a', '"int"', 'FULL'), refused)
     }
     const nowhere = client({ urls: [other.url.replace('ccompat', 'nothing')] })
     await assert.rejects(nowhere.schema(1), config('registry-answer', /may lie below a path/))

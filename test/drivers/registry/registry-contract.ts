@@ -89,9 +89,12 @@ export function registryContract(
       assert.equal(await client.level(to), 'FULL_TRANSITIVE')
       await register(to, text)
       const wider = recordSchema(recordName, optional)
-      assert.deepEqual(await client.compatibility(to, wider), { isCompatible: true, reasons: [] })
+      assert.deepEqual(await client.compatibility(to, wider, 'FULL_TRANSITIVE'), {
+        isCompatible: true,
+        reasons: [],
+      })
       const narrow = recordSchema(recordName, { name: 'city', type: 'string' })
-      assert.equal((await client.compatibility(to, narrow)).isCompatible, false)
+      assert.equal((await client.compatibility(to, narrow, 'FULL_TRANSITIVE')).isCompatible, false)
       const refused = await client.register(to, narrow)
       assert.ok('refused' in refused && refused.refused.length > 10, JSON.stringify(refused))
       assert.deepEqual(await client.versions(to), [1])
@@ -99,6 +102,19 @@ export function registryContract(
       assert.deepEqual(await client.versions(to), [1, 2])
       await setLevel(to, 'NONE')
       await register(to, narrow)
+    })
+
+    test('a transitive level looks at every version, another one at the latest', async () => {
+      const to = `${subject}-transitive`
+      await setLevel(to, 'FULL_TRANSITIVE')
+      await register(to, recordSchema(recordName, { name: 'n', type: 'int', default: 0 }))
+      await register(to, text)
+      const other = recordSchema(recordName, { name: 'n', type: 'string', default: '' })
+      assert.equal((await client.compatibility(to, other, 'FULL_TRANSITIVE')).isCompatible, false)
+      assert.ok('refused' in (await client.register(to, other)))
+      await setLevel(to, 'FULL')
+      assert.equal((await client.compatibility(to, other, 'FULL')).isCompatible, true)
+      await register(to, other)
     })
 
     test('what is no schema is refused in words', async () => {

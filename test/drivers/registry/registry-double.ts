@@ -97,10 +97,11 @@ class Registry {
   }
 
   /** Why the level of the subject forbids the schema. */
-  conflicts(subject: string, text: string): string[] {
+  conflicts(subject: string, text: string, asked?: 'all' | 'latest'): string[] {
     const level = this.levelOf(subject)
     const versions = this.subjects.get(subject) ?? []
-    const older = level.endsWith('_TRANSITIVE') ? versions : versions.slice(-1)
+    const isAll = asked === 'all' || (asked === undefined && level.endsWith('_TRANSITIVE'))
+    const older = isAll ? versions : versions.slice(-1)
     const ours = avsc.Type.forSchema(JSON.parse(text))
     return older.flatMap(({ id, schema }) => {
       const theirs = avsc.Type.forSchema(JSON.parse(schema))
@@ -138,7 +139,7 @@ function route(
   body: never,
   options: RegistryDoubleOptions,
 ): Answer | null {
-  const [first, second = '', third, fourth] = path.split('/').slice(1).map(decodeURIComponent)
+  const [first, second = '', third, fourth, fifth] = path.split('/').slice(1).map(decodeURIComponent)
   if (path === '/schemas/types') return yes(['JSON', 'PROTOBUF', 'AVRO'])
   if (first === 'schemas' && second === 'ids') {
     const stored = registry.byId.get(Number(third))
@@ -151,7 +152,9 @@ function route(
   if (first === 'config') return config(registry, method, second, body)
   if (first === 'compatibility' && third !== undefined) {
     if (!registry.subjects.has(third)) return no(404, 40401, `Subject '${third}' not found.`)
-    const messages = registry.conflicts(third, (body as { schema: string }).schema)
+    // As some registries do: every version, whatever the level.
+    const asked = fifth === 'latest' ? 'latest' : 'all'
+    const messages = registry.conflicts(third, (body as { schema: string }).schema, asked)
     const reasons = options.givesReasons === false ? {} : { messages }
     return yes({ is_compatible: messages.length === 0, ...reasons })
   }

@@ -55,6 +55,10 @@ class HeldClock implements Clock {
     })
   }
 
+  get sleeping(): number {
+    return this.sleepers.size
+  }
+
   advance(ms: number): void {
     this.ms += ms
     for (const sleeper of this.sleepers)
@@ -135,6 +139,7 @@ async function openPipeline() {
       const id = pointId(userKey('default' as never, user as never))
       return (await vectors.get(COLLECTION, [id])).get(id)?.point.kind === 'vectors'
     },
+    stop: () => updater.stop(),
     close: async () => {
       unsubscribe()
       await updater.stop()
@@ -239,12 +244,20 @@ describe('a partition whose schema isn’t known', () => {
     }
   })
 
-  test('a stop doesn’t wait for the registry', async () => {
-    const pipeline = await openPipeline()
-    double.fault = { kind: 'hangs' }
-    await pipeline.log.append([search('ada', 'hotels', pipeline.clock.nowMs())])
-    await until('the registry was asked', () => double.requests.length === 1)
-    await pipeline.close()
-    assert.deepEqual(pipeline.complaints, [])
-  })
+  for (const fault of [{ kind: 'hangs' }, { kind: 'down' }] as const)
+    test(`a stop doesn’t wait for a registry that ${fault.kind === 'down' ? 'is down' : fault.kind}`, async () => {
+      const pipeline = await openPipeline()
+      try {
+        double.fault = fault
+        await pipeline.log.append([search('ada', 'hotels', pipeline.clock.nowMs())])
+        const complaints = fault.kind === 'down' ? 1 : 0
+        await until('the registry was asked', () => double.requests.length === 1)
+        await until('its silence is noticed', () => pipeline.complaints.length === complaints)
+        assert.equal(pipeline.clock.sleeping, 1)
+        await pipeline.stop()
+        assert.equal(pipeline.clock.sleeping, 0)
+      } finally {
+        await pipeline.close()
+      }
+    })
 })
