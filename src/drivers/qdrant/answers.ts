@@ -202,6 +202,12 @@ function redirected(asked: Asked, status: number): ConfigError {
   )
 }
 
+/** What an answer that isn't `done` is where nothing else was to be expected. */
+export function errorOf(asked: Asked, verdict: Exclude<Verdict, { kind: 'done' }>): FreshetError {
+  if (verdict.kind === 'error' || verdict.kind === 'cut-off') return verdict.error
+  return refusedRequest(asked, verdict.kind === 'exists' ? 'that it exists already' : verdict.reason)
+}
+
 /** A request that is wrong as a whole: sending it again, or in parts, helps nobody. */
 export function refusedRequest(asked: Asked, reason: string): ConfigError {
   return new ConfigError(

@@ -2,9 +2,13 @@
 
 import { ConfigError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
+import { errorOf } from './answers.ts'
+import { GrpcClient } from './grpc-client.ts'
+import { GrpcPointWriter } from './grpc-point-writer.ts'
+import type { PointWriter } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { QdrantVectorStore } from './qdrant-vector-store.ts'
-import { errorOf, RestClient } from './rest-client.ts'
+import { RestClient } from './rest-client.ts'
 import { RestPointWriter } from './rest-point-writer.ts'
 
 /**
@@ -14,14 +18,30 @@ import { RestPointWriter } from './rest-point-writer.ts'
 export async function openQdrant(settings: QdrantSettings, clock: Clock): Promise<QdrantVectorStore> {
   const rest = new RestClient(settings, clock)
   try {
-    await checkVersion(rest)
+    const greeting = await rest.greeting({ what: 'greet the server', collection: null })
+    checkVersion((greeting as { version?: unknown } | null)?.version)
     await checkKey(rest)
+    const writer = await openWriter(settings, clock, rest)
+    return new QdrantVectorStore({ settings, clock, rest, writer })
   } catch (error) {
     await rest.close()
     throw error
   }
-  const writer = new RestPointWriter(rest, settings.writeOrdering)
-  return new QdrantVectorStore({ settings, clock, rest, writer })
+}
+
+/** Points are written over gRPC where its address is given, for that is what costs; all else goes over REST. */
+async function openWriter(settings: QdrantSettings, clock: Clock, rest: RestClient): Promise<PointWriter> {
+  const { grpcUrl, writeOrdering } = settings
+  if (grpcUrl === null) return new RestPointWriter(rest, writeOrdering)
+  const grpc = new GrpcClient({ ...settings, grpcUrl }, clock)
+  try {
+    // Behind a balancer it may be another node's than REST's, in the middle of an upgrade.
+    checkVersion(await grpc.version())
+    return new GrpcPointWriter(grpc, writeOrdering)
+  } catch (error) {
+    await grpc.close()
+    throw error
+  }
 }
 
 /** What an older server lacks; worse, it passes over fields that it doesn't know, and answers 200. */
@@ -34,10 +54,8 @@ const VERSION_MIN: Version = [1, 18, 0]
 
 type Version = readonly [major: number, minor: number, patch: number]
 
-/** @throws {ConfigError} `qdrant-url`, `qdrant-version` */
-async function checkVersion(rest: RestClient): Promise<void> {
-  const greeting = await rest.greeting({ what: 'greet the server', collection: null })
-  const version = (greeting as { version?: unknown } | null)?.version
+/** @param version as the server says it @throws {ConfigError} `qdrant-url`, `qdrant-version` */
+function checkVersion(version: unknown): void {
   const match = typeof version === 'string' ? /^(\d+)\.(\d+)\.(\d+)/.exec(version) : null
   if (match === null)
     throw new ConfigError(

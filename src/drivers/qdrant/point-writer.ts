@@ -2,6 +2,7 @@
 
 import type { UnavailableError } from '../../errors.ts'
 import type { Point, WriteVersion } from '../../vectors/vector-store.ts'
+import { type Asked, errorOf, type Verdict } from './answers.ts'
 import type { ServerName } from './server-names.ts'
 
 /** What is written in one request, whole points under one version. */
@@ -30,6 +31,13 @@ export interface PointWriter {
    */
   write(batch: PointBatch): Promise<WriteOutcome>
   close(): Promise<void>
+}
+
+/** @throws what the verdict is where no smaller request would fare better */
+export function outcomeOf(asked: Asked, verdict: Verdict): WriteOutcome {
+  if (verdict.kind === 'done') return { kind: 'written' }
+  if (verdict.kind === 'error' || verdict.kind === 'exists') throw errorOf(asked, verdict)
+  return verdict
 }
 
 /**

@@ -19,7 +19,7 @@ import type {
   VectorStore,
   WriteVersion,
 } from '../../vectors/vector-store.ts'
-import { refusedRequest } from './answers.ts'
+import { errorOf, refusedRequest } from './answers.ts'
 import { upsertAll } from './bulk-upsert.ts'
 import { fence } from './fence.ts'
 import { oldStubFilter, toDeleteBy } from './point-filters.ts'
@@ -27,7 +27,7 @@ import { readPoints } from './point-reads.ts'
 import { PointSearch } from './point-search.ts'
 import type { PointWriter } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import { errorOf, type RestClient } from './rest-client.ts'
+import type { RestClient } from './rest-client.ts'
 import { type OwnCollection, ServerCollections } from './server-collections.ts'
 import { localName, serverName } from './server-names.ts'
 

@@ -3,9 +3,8 @@
 import type { Readable } from 'node:stream'
 import { QdrantClient } from '@qdrant/js-client-rest'
 import { Agent, type Dispatcher } from 'undici'
-import type { FreshetError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
-import { type Answer, type Asked, refusedRequest, type Verdict } from './answers.ts'
+import { type Answer, type Asked, errorOf, refusedRequest, type Verdict } from './answers.ts'
 import { type Attempt, Attempts, codeOf } from './attempts.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { serverAddress } from './server-address.ts'
@@ -160,12 +159,6 @@ export function pointsPath(
   const given = Object.entries(parameters).filter(([, value]) => value !== null)
   const query = given.length === 0 ? '' : `?${given.map(([name, value]) => `${name}=${value}`).join('&')}`
   return `/collections/${encodeURIComponent(collection)}/points${end}${query}`
-}
-
-/** What an answer that isn't `done` is where nothing else was to be expected. */
-export function errorOf(asked: Asked, verdict: Exclude<Verdict, { kind: 'done' }>): FreshetError {
-  if (verdict.kind === 'error' || verdict.kind === 'cut-off') return verdict.error
-  return refusedRequest(asked, verdict.kind === 'exists' ? 'that it exists already' : verdict.reason)
 }
 
 interface Seen {

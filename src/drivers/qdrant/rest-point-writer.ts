@@ -1,9 +1,9 @@
 /** Writes points over REST, in a body of our own making. */
 
 import type { Point } from '../../vectors/vector-store.ts'
-import type { PointBatch, PointWriter, WriteOutcome } from './point-writer.ts'
+import { outcomeOf, type PointBatch, type PointWriter, type WriteOutcome } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import { errorOf, pointsPath, type RestClient } from './rest-client.ts'
+import { pointsPath, type RestClient } from './rest-client.ts'
 import { pointBytesMax, upsertBody } from './upsert-body.ts'
 
 export class RestPointWriter implements PointWriter {
@@ -23,10 +23,7 @@ export class RestPointWriter implements PointWriter {
     const { collection } = batch
     const asked = { what: 'write points', collection }
     const path = pointsPath(collection, '', { wait: true, ordering: this.ordering })
-    const verdict = await this.rest.put(asked, path, () => upsertBody(batch))
-    if (verdict.kind === 'done') return { kind: 'written' }
-    if (verdict.kind === 'error' || verdict.kind === 'exists') throw errorOf(asked, verdict)
-    return verdict
+    return outcomeOf(asked, await this.rest.put(asked, path, () => upsertBody(batch)))
   }
 
   /** The client belongs to whoever made it. */

@@ -18,13 +18,17 @@ const PORTS: Record<string, number> = { 'http:': 80, 'https:': 443 }
  *
  * @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear`
  */
-export function serverAddress(url: string, apiKey: string | null): ServerAddress {
+export function serverAddress(
+  url: string,
+  apiKey: string | null,
+  setting: 'url' | 'grpcUrl' = 'url',
+): ServerAddress {
   const parsed = URL.parse(url)
   const port = parsed === null ? undefined : PORTS[parsed.protocol]
   if (parsed === null || port === undefined)
     throw new ConfigError(
       'qdrant-url',
-      `expected http://host:6333 or https://host, got ${url}: set vectors.qdrant.url`,
+      `expected http://host:${setting === 'url' ? 6333 : 6334} or https://host, got ${url}: set vectors.qdrant.${setting}`,
     )
   if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '')
     throw new ConfigError(

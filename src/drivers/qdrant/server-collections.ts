@@ -10,12 +10,12 @@ import type {
   CollectionSpec,
   Difference,
 } from '../../vectors/vector-store.ts'
-import { collectionMissing, type Verdict } from './answers.ts'
+import { collectionMissing, errorOf, type Verdict } from './answers.ts'
 import { creation, differences, mendingPatch, vectorCreation } from './collection-config.ts'
 import { missingIndexes, PAYLOAD_INDEXES } from './payload-indexes.ts'
 import { stubFilter } from './point-filters.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
-import { errorOf, type RestClient } from './rest-client.ts'
+import type { RestClient } from './rest-client.ts'
 import { checkVectorName, localName, type ServerName, serverName } from './server-names.ts'
 
 type Info = Schemas['CollectionInfo']
