@@ -104,7 +104,7 @@ async function run(wanted: Wanted): Promise<number> {
   const code = await over.promise
   clearInterval(alive)
   process.stdout.write('ending Kafka ...\n')
-  await Promise.all(cluster.nodes.map((node) => node.stop()))
+  await cluster.stop()
   return code
 }
 

@@ -122,6 +122,7 @@ export class Server {
       timedOut = true
       this.child.kill('SIGKILL')
     }, STOP_MS_MAX)
+    this.child.ref() // Who waits for its end must live to see it.
     this.child.kill(name)
     try {
       await this.ended
