@@ -14,7 +14,7 @@ import { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
 import { ConfigError } from '../errors.ts'
 import { createRecordDecoder } from '../events/decoder.ts'
 import { createIngestEncoder } from '../events/ingest.ts'
-import { directorySchemas } from '../events/schema-source.ts'
+import type { SchemaSource } from '../events/schema-source.ts'
 import type { EmbeddingModel } from '../model/embedding-model.ts'
 import { userInput } from '../model/user-input.ts'
 import { type Clock, systemClock } from '../pipeline/clock.ts'
@@ -25,6 +25,7 @@ import { DAY_MS } from '../window/day.ts'
 import { builtInBundle } from './built-in-bundle.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
 import { type OpenedModel, openModel } from './open-model.ts'
+import { openSchemas } from './open-schemas.ts'
 import { type OpenedVectors, openDirectory, openVectors } from './open-vectors.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
 import { Standalone, type StandaloneParts } from './standalone.ts'
@@ -60,6 +61,8 @@ export async function openStandalone(
     const bundle = settings.model.bundle ?? (await builtInBundle(directory.path, clock))
     const opened = await openModel(bundle, settings.model, cache)
     closers.push(() => opened.close())
+    const { schemas, close: closeSchemas } = await openSchemas(settings)
+    closers.push(closeSchemas)
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
     const wasUsedBefore = async () => (await parts.store.restore(0)).highestEpoch > 0
@@ -72,7 +75,7 @@ export async function openStandalone(
       vectors: 'vectors' in directory ? vectors : null,
       model: opened.model.id,
     })
-    const parts = assemble(settled, clock, directory, controlLog, opens, opened)
+    const parts = assemble(settled, clock, directory, controlLog, schemas, opens, opened)
     const standalone = new Standalone({ ...parts, cacheWarning: warning }, closers)
     if (unreachable === 'fail') await standalone.reach()
     return standalone
@@ -98,12 +101,12 @@ function assemble(
   clock: Clock,
   directory: MainDirectory,
   controlLog: SqliteControlLog,
+  schemas: SchemaSource,
   opensVectors: OpenedVectors,
   opened: OpenedModel,
 ): Omit<StandaloneParts, 'cacheWarning'> {
   const { model, render } = opened
   const { topics, valueBytesMax } = settings.events
-  const schemas = directorySchemas(settings.events.schemas.directory, settings.events.schemas.ids)
   const decoder = createRecordDecoder({ topics, schemas, valueBytesMax })
   const log = new SqliteEventLog(directory.main, {
     clock,
