@@ -6,23 +6,17 @@ import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Settings } from '../config/settings.ts'
 import { openOnnxRuntime } from '../drivers/onnx/onnx-runtime.ts'
-import { openDataDirectory } from '../drivers/sqlite/data-directory.ts'
 import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
 import { FreshetError } from '../errors.ts'
 import { openBundle } from '../model/bundle.ts'
 import type { Provider } from '../model/embedding-model.ts'
 import { systemClock } from '../pipeline/clock.ts'
+import { type Check, checkVectors } from './doctor-vectors.ts'
+import { openDirectory } from './open-vectors.ts'
 import { EXIT, print, printJson } from './output.ts'
 import { isPortFree } from './port.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { freshetVersion } from './version.ts'
-
-interface Check {
-  what: string
-  /** `fail` keeps freshet from starting as it is set; `note` is worth knowing. */
-  result: 'ok' | 'note' | 'fail'
-  text: string
-}
 
 const NODE_MAJOR = 24
 const FREE_BYTES_MIN = 1024 ** 3
@@ -35,7 +29,7 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description(
-      'check Node, providers, disk, data directory, bundle and port; exit code 2 when something fails',
+      'check Node, providers, disk, data directory, vectors, bundle and port; exit code 2 when something fails',
     )
     .option('--json', 'checks as JSON')
     .addHelpText('after', '\nExamples:\n  freshet doctor\n  freshet doctor --config freshet.yaml --json')
@@ -47,7 +41,8 @@ async function doctor(options: GlobalOptions & { json?: boolean }): Promise<void
   const checks: Check[] = [node()]
   for (const provider of PROVIDERS) checks.push(await canCompute(provider, settings))
   checks.push(...(await disk(settings.dataDir)))
-  checks.push(dataDirectory(settings.dataDir))
+  checks.push(dataDirectory(settings))
+  checks.push(...(await checkVectors(settings)))
   checks.push(await bundle(settings))
   checks.push(await port(settings))
   if (options.json === true) printJson(checks)
@@ -119,13 +114,14 @@ async function syncSpeedMs(place: string): Promise<number> {
   }
 }
 
-function dataDirectory(path: string): Check {
+function dataDirectory(settings: Settings): Check {
+  const path = settings.dataDir
   const what = 'data directory'
   if (!existsSync(join(path, 'freshet.db')))
     return { what, result: 'ok', text: `${path} is made at the first start` }
   try {
     // Reading takes no lock, and says which format the files are in.
-    openDataDirectory({ path, access: 'read', nowMs: systemClock.nowMs() }).close()
+    openDirectory(settings, 'read', systemClock.nowMs()).close()
   } catch (error) {
     const isOld = error instanceof FreshetError && error.code === 'data-directory-older'
     return { what, result: isOld ? 'note' : 'fail', text: textOf(error) }

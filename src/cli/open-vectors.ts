@@ -2,6 +2,7 @@
 
 import type { Settings } from '../config/settings.ts'
 import { openQdrant } from '../drivers/qdrant/open-qdrant.ts'
+import type { ServerFacts } from '../drivers/qdrant/qdrant-vector-store.ts'
 import {
   type DataDirectory,
   directoryToCome,
@@ -113,6 +114,8 @@ export interface LookedAt {
   view: View | null
   /** What the vectors are, beside the states that say when they were written. */
   state: ServerVectors
+  /** null: they lie in the data directory. */
+  server: ServerFacts | null
   close(): Promise<void>
 }
 
@@ -138,14 +141,15 @@ export async function lookAtVectors(
       const vectors = new SqliteVectorStore(directory.vectors, clock)
       const { vectorsAge } = directory
       const state = vectorsAge === 'older' ? 'lacking' : vectorsAge
-      return { vectors, view, state, close: () => closeBoth(vectors, directory) }
+      return { vectors, view, state, server: null, close: () => closeBoth(vectors, directory) }
     }
     const vectors = await openQdrant(settings.vectors.qdrant, clock)
     try {
       const memory = new OfVectors(directory.main)
       const marks = new ServerMarks(vectors, memory, clock, memory.knownOwner() ?? 'nobody yet')
       const state = await marks.look(await vectors.collections(), view)
-      return { vectors, view, state, close: () => closeBoth(vectors, directory) }
+      const { server } = vectors
+      return { vectors, view, state, server, close: () => closeBoth(vectors, directory) }
     } catch (error) {
       await vectors.close()
       throw error

@@ -19,10 +19,10 @@ export async function openQdrant(settings: QdrantSettings, clock: Clock): Promis
   const rest = new RestClient(settings, clock)
   try {
     const greeting = await rest.greeting({ what: 'greet the server', collection: null })
-    checkVersion((greeting as { version?: unknown } | null)?.version)
-    await checkKey(rest)
+    const version = checkVersion((greeting as { version?: unknown } | null)?.version)
+    const mayManage = await checkKey(rest)
     const writer = await openWriter(settings, clock, rest)
-    return new QdrantVectorStore({ settings, clock, rest, writer })
+    return new QdrantVectorStore({ settings, clock, rest, writer, server: { version, mayManage } })
   } catch (error) {
     await rest.close()
     throw error
@@ -54,16 +54,16 @@ const VERSION_MIN: Version = [1, 18, 0]
 
 type Version = readonly [major: number, minor: number, patch: number]
 
-/** @param version as the server says it @throws {ConfigError} `qdrant-url`, `qdrant-version` */
-function checkVersion(version: unknown): void {
+/** @param version as the server says it @returns it @throws {ConfigError} `qdrant-url`, `qdrant-version` */
+function checkVersion(version: unknown): string {
   const match = typeof version === 'string' ? /^(\d+)\.(\d+)\.(\d+)/.exec(version) : null
-  if (match === null)
+  if (typeof version !== 'string' || match === null)
     throw new ConfigError(
       'qdrant-url',
       'expected a Qdrant server that says its version, got something else: set vectors.qdrant.url to its REST port (6333)',
     )
   const found: Version = [Number(match[1]), Number(match[2]), Number(match[3])]
-  if (!isBefore(found, VERSION_MIN)) return
+  if (!isBefore(found, VERSION_MIN)) return version
   const lacking = LACKING.filter(([since]) => isBefore(found, since)).map(([, what]) => what)
   throw new ConfigError(
     'qdrant-version',
@@ -80,12 +80,14 @@ function isBefore(a: Version, b: Version): boolean {
  * A change of aliases that changes none: the server looks at the key before it looks at what is to be done. A key for
  * some collections only can't be judged here; its first write will be.
  *
+ * @returns whether it may make collections and aliases
  * @throws {ConfigError} `qdrant-key`, `qdrant-key-read-only`
  */
-async function checkKey(rest: RestClient): Promise<void> {
+async function checkKey(rest: RestClient): Promise<boolean> {
   const asked = { what: 'check the key', collection: null }
   const verdict = await rest.ask(asked, (api, init) => api.updateAliases({ actions: [] }, init))
-  if (verdict.kind === 'done' || verdict.kind === 'refused') return
+  if (verdict.kind === 'done' || verdict.kind === 'refused') return true
   const error = errorOf(asked, verdict)
   if (error.code !== 'qdrant-key-rights') throw error
+  return false
 }

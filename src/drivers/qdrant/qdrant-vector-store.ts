@@ -36,6 +36,14 @@ interface StoreParts {
   clock: Clock
   rest: RestClient
   writer: PointWriter
+  server: ServerFacts
+}
+
+/** What was found out of the server when it was opened. */
+export interface ServerFacts {
+  version: string
+  /** False: the key is for some collections only, and can make neither these nor aliases. */
+  mayManage: boolean
 }
 
 /** Of no user: UUIDv5 never gives it. */
@@ -52,6 +60,10 @@ export class QdrantVectorStore implements VectorStore {
     this.parts = parts
     this.catalogue = new ServerCollections(parts.rest, parts.settings)
     this.searcher = new PointSearch(parts.rest, parts.settings)
+  }
+
+  get server(): ServerFacts {
+    return this.parts.server
   }
 
   collections(): Promise<CollectionInfo[]> {
