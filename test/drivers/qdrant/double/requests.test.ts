@@ -68,6 +68,12 @@ describe('what is sent', () => {
         /JSON payload \(\d+ bytes\) is larger than allowed \(limit: 1048576 bytes\)\./,
       )
       assert.equal((await client.count('c')).count, 0)
+      const chunked = await fetch(`${url}/collections/c/points`, {
+        method: 'PUT',
+        body: new Blob([JSON.stringify({ points: [{ ...point, payload: { text } }] })]).stream(),
+        duplex: 'half',
+      } as RequestInit)
+      assert.match(await chunked.text(), /JSON payload has exceeded limit \(1048576 bytes\)\./)
     }))
 
   fact('a body that is no JSON is 400, and a path that leads nowhere 404', async ({ url }) => {

@@ -46,14 +46,9 @@ async function respond(
   const route = routeOf(request.method ?? 'GET', url.pathname)
   if (route !== null) seen.endpoint = `${route.endpoint.method} ${route.endpoint.template}`
   const answered = (): Answer => {
+    grants(settings.keys, route?.endpoint.access ?? 'read', keyOf(request))
     if (route === null) throw new Refusal('unknown-path', '')
-    grants(settings.keys, route.endpoint.access, keyOf(request))
-    const { bodyBytesMax } = settings
-    if (bytes.length > bodyBytesMax)
-      throw new Refusal(
-        'too-large',
-        `JSON payload (${bytes.length} bytes) is larger than allowed (limit: ${bodyBytesMax} bytes).`,
-      )
+    if (bytes.length > settings.bodyBytesMax) throw tooLarge(request, bytes.length, settings.bodyBytesMax)
     const call = parsedCall(route, seen.query as Record<string, unknown>, seen.body, settings.lenient)
     return { endpoint: route.endpoint, result: route.endpoint.answer({ server: settings.server, ...call }) }
   }
@@ -64,6 +59,17 @@ async function respond(
     answered,
     response,
     () => (performance.now() - startedAtMs) / 1000,
+  )
+}
+
+/** Two wordings: of a body that comes in chunks the server doesn't know the size. */
+function tooLarge(request: IncomingMessage, sizeBytes: number, limit: number): Refusal {
+  const known = request.headers['content-length'] !== undefined
+  return new Refusal(
+    'too-large',
+    known
+      ? `JSON payload (${sizeBytes} bytes) is larger than allowed (limit: ${limit} bytes).`
+      : `JSON payload has exceeded limit (${limit} bytes).`,
   )
 }
 
