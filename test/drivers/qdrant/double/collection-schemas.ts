@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { count, memory, payload, positive } from './request-schemas.ts'
 
 const size = positive.max(65_536)
-const distance = z.enum(['Cosine', 'Euclid', 'Dot', 'Manhattan'])
-const datatype = z.enum(['float32', 'float16', 'uint8', 'turbo4'])
+// Only what the double can compute.
+const distance = z.enum(['Cosine', 'Dot'])
+const datatype = z.enum(['float32', 'float16'])
 const yes = z.boolean().nullish()
 
 const hnswDiff = z.strictObject({
@@ -42,7 +43,6 @@ const optimizersDiff = z.strictObject({
   indexing_threshold: count.nullish(),
   flush_interval_sec: count.nullish(),
   max_optimization_threads: z.union([z.enum(['auto']), count]).nullish(),
-  prevent_unoptimized: yes,
 })
 
 const strictModeDiff = z.strictObject({

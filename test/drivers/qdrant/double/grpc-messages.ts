@@ -170,6 +170,7 @@ export function queryBodyOf(message: QueryPoints): QueryBody {
   const { query, using, filter, params, scoreThreshold, limit, offset, prefetch, lookupFrom } = message
   if (prefetch.length > 0) throw strange('prefetch')
   if (lookupFrom !== undefined) throw strange('lookup over gRPC')
+  if (params?.indexedOnly === true) throw strange('indexed_only')
   return {
     query: query === undefined ? null : targetOf(query),
     using: using ?? null,
@@ -177,7 +178,6 @@ export function queryBodyOf(message: QueryPoints): QueryBody {
     params: params && {
       hnsw_ef: params.hnswEf === undefined ? null : Number(params.hnswEf),
       exact: params.exact,
-      indexed_only: params.indexedOnly,
     },
     score_threshold: scoreThreshold ?? null,
     limit: limit === undefined ? null : Number(limit),

@@ -56,7 +56,6 @@ export const queryBody = z.strictObject({
     .strictObject({
       hnsw_ef: positive.nullish(),
       exact: z.boolean().optional(),
-      indexed_only: z.boolean().optional(),
       quantization: z
         .strictObject({
           ignore: z.boolean().optional(),
