@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fetchJars, whyMissing } from './jars.ts'
+import { until } from './process-end.ts'
 
 /** Maven's place is taken by a script: these tests are about the cache, not about the network. */
 describe('the cache of jars', { skip: process.platform === 'win32' }, () => {
@@ -29,8 +30,9 @@ describe('the cache of jars', { skip: process.platform === 'win32' }, () => {
   function machine(copy: string): { cache: string; environment: Record<string, string> } {
     const folder = join(root, `${count++}`)
     const script = `#!/bin/sh
+cd ${folder}
 if [ "$*" = "-B -version" ]; then echo 'Apache Maven 3.8.7'; exit; fi
-echo run >> ${folder}/runs
+echo run >> runs
 for one; do case $one in -DoutputDirectory=*) out=\${one#*=};; esac; done
 ${copy}
 `
@@ -42,14 +44,17 @@ ${copy}
     return { cache: join(folder, 'cache'), environment: { PATH: `${bin}:${process.env.PATH}` } }
   }
 
-  test('jars are fetched once, whole, by however many at once', async () => {
-    const places = machine('touch $out/a.jar; sleep 0.1; touch $out/b.jar')
-    const folders = await Promise.all([fetchJars(places), fetchJars(places), fetchJars(places)])
-    assert.equal(new Set(folders).size, 1)
-    assert.deepEqual(readdirSync(folders[0]!).sort(), ['a.jar', 'b.jar'])
-    assert.deepEqual(readdirSync(places.cache), [folders[0]!.split('/').at(-1)])
+  test('whoever comes while jars are being fetched gets all of them, and later nobody fetches again', async () => {
+    const places = machine('touch $out/a.jar half; sleep 0.2; touch $out/b.jar')
+    const half = join(places.cache, '..', 'half')
+    const listed = async () => readdirSync(await fetchJars(places)).sort()
+    const first = listed()
+    await until('the first jar is there', () => existsSync(half))
+    const whole = ['a.jar', 'b.jar']
+    assert.deepEqual(await Promise.all([first, listed(), listed()]), [whole, whole, whole])
+    assert.equal(readdirSync(places.cache).length, 1)
     rmSync(join(places.cache, '..', 'runs'))
-    assert.equal(await fetchJars(places), folders[0])
+    assert.deepEqual(await listed(), whole)
     assert.ok(!existsSync(join(places.cache, '..', 'runs')))
   })
 

@@ -144,7 +144,7 @@ async function prepare(jvm: Jvm, folder: string): Promise<void> {
 let installed: Promise<Kafka> | undefined
 
 /**
- * The first call on a machine takes 15 s, the first of a process a tenth of a second, the others nothing.
+ * The first call on a machine takes 15 s or, with nothing in Maven's own cache, 30 s; the first of a process 0.1 s.
  *
  * @throws {KafkaError} when Java or Maven is missing or too old, or Kafka can't be fetched
  */
