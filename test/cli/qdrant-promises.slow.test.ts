@@ -35,6 +35,8 @@ import { ref } from './standalone-fixture.ts'
 
 const MAIN = 'freshet_main_golden-linear' as CollectionName
 const NEXT = 'next' as InstructionId
+/** A write that is held counts as lost after so long. */
+const IMPATIENT = { 'vectors.qdrant.timeoutMs': 500 }
 
 const users = (count: number) => Array.from({ length: count }, (_, i) => `user-${i}`)
 
@@ -77,13 +79,10 @@ suite('R4: a stale worker cannot overwrite', () => {
         await ingest(running, event('ada', 3))
         const newest = await stored(running, 'ada')
         release()
-        await until(
-          'the held write has landed',
-          () => qdrant.double.log.of(WRITE).length > 0 && landed(qdrant),
-        )
+        await landed(qdrant)
         assert.deepEqual(await stored(running, 'ada'), newest)
         await assertRight(running, 1)
-      }),
+      }, IMPATIENT),
     ))
 
   test('a process that went on in a copy of its directory leaves the newer owner’s vectors alone', () =>
@@ -97,8 +96,9 @@ suite('R4: a stale worker cannot overwrite', () => {
           async (owner) => {
             await ingest(owner, event('ada', 2))
             const newest = await stored(owner, 'ada')
-            await zombie.service.ingest([event('ada', 3)])
-            await zombie.standalone.untilIdle()
+            const sent = qdrant.double.log.of(WRITE).length
+            await ingest(zombie, event('ada', 3))
+            assert.ok(qdrant.double.log.of(WRITE).length > sent, 'it did send')
             assert.deepEqual(await stored(owner, 'ada'), newest)
             await assertRight(owner, 1)
           },
@@ -108,10 +108,9 @@ suite('R4: a stale worker cannot overwrite', () => {
     ))
 })
 
-/** Nothing is held any more, and one more turn has passed for what was. */
-async function landed({ double }: QdrantStandalone): Promise<boolean> {
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  return double.faults.left === 0
+/** What was let go has had its effect once the double has answered somebody else. */
+async function landed({ double }: QdrantStandalone): Promise<void> {
+  assert.equal((await fetch(double.url)).status, 200)
 }
 
 suite('R5: a deletion wins over a late replay', () => {
@@ -130,7 +129,7 @@ suite('R5: a deletion wins over a late replay', () => {
         release()
         await landed(qdrant)
         await isGone(running)
-      })
+      }, IMPATIENT)
       await qdrant.running(async (running) => {
         await running.standalone.untilIdle()
         await isGone(running)
@@ -151,9 +150,13 @@ suite('R5: a deletion wins over a late replay', () => {
 })
 
 suite('R7: the sink is down, slow, over its limits, or half of a batch is bad', () => {
-  /** Small limits, so that they are met. */
-  const BOUNDS = { 'refresh.dirtyUsersMax': 20, 'refresh.batchUsersMax': 8 }
-  const USERS = 120
+  /** Small limits, so that they are met; who is in a request doesn't count, so that is far smaller. */
+  const BOUNDS = {
+    'refresh.dirtyUsersMax': 60,
+    'refresh.batchUsersMax': 4,
+    'vectors.qdrant.timeoutMs': 500,
+  }
+  const USERS = 200
 
   const outages: [what: string, code: string, begin: (qdrant: QdrantStandalone) => unknown][] = [
     ['refuses connections', 'qdrant-unavailable', ({ proxy }) => proxy.refuse()],
@@ -176,7 +179,8 @@ suite('R7: the sink is down, slow, over its limits, or half of a batch is bad', 
           await begin(qdrant)
           const committedBefore = standalone.parts.source.keepFrom()
           const [first, rest] = [users(USERS).slice(0, USERS / 2), users(USERS).slice(USERS / 2)]
-          for (const user of first) await service.ingest([event(user, 1)])
+          for (let i = 0; i < first.length; i += 10)
+            await service.ingest(first.slice(i, i + 10).map((user) => event(user, 1)))
           await until('reading pauses', () => isPaused(standalone))
           await until('it is told', () => health.degraded.includes(`vectors: ${code}`))
           const left = await standalone.lag()

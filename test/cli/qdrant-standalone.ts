@@ -78,7 +78,7 @@ export class QdrantStandalone {
         'refresh.commitIntervalMs': 10,
         'vectors.driver': 'qdrant',
         'vectors.qdrant.url': this.proxy.url,
-        'vectors.qdrant.timeoutMs': 300,
+        'vectors.qdrant.timeoutMs': 5_000,
         ...flags,
       },
     }).settings
