@@ -8,6 +8,8 @@ import { KafkaError } from './kafka-error.ts'
 import { isFree } from './ports.ts'
 
 const BROKERS_MAX = 5
+/** One Ctrl-C comes twice under npm, from the terminal and from npm; a second one, which ends without a shutdown, comes later. */
+const ECHO_MS = 500
 const USAGE = `usage: npm run kafka:local -- [--port PORT] [--brokers COUNT] [--data DIRECTORY]
 
 Runs Apache Kafka on this machine until Ctrl-C, on loopback only, without TLS and passwords. Needs Java 17 or newer and,
@@ -91,11 +93,11 @@ async function run(wanted: Wanted): Promise<number> {
     over.resolve(1)
   }
   const cluster = await startCluster(wanted.count, { ports, data: wanted.data, onDeath })
-  let asked = 0
+  let askedAtMs: number | null = null
   const onSignal = () => {
-    asked++
+    askedAtMs ??= Date.now()
     over.resolve(0)
-    if (asked > 1) void cluster.close()
+    if (Date.now() - askedAtMs > ECHO_MS) void cluster.close()
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
   process.stdout.write(howToUse(cluster, wanted))
