@@ -46,7 +46,7 @@ export interface Group {
 }
 
 /** sha256 of the text, lower-case hex; `general` hashes the empty marker `\0`, which no text can be. */
-function textHash(text: string | null): string {
+export function textHash(text: string | null): string {
   return createHash('sha256')
     .update(text ?? '\0')
     .digest('hex')

@@ -1,6 +1,7 @@
 /** What the tests of our Kafka driver share: impatient settings, a producer that stays connected, somebody who listens. */
 
 import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Message, Partitioners, type Producer } from 'kafkajs'
 import { KafkaEventSource } from '../../src/drivers/kafka/kafka-event-source.ts'
@@ -109,13 +110,15 @@ export class Collector implements SourceListener {
   }
 }
 
-/** Opens a source, and starts it with a collector. */
+/** Opens a source, and starts it with a collector; it is closed when the test ends, if it wasn't before. */
 export async function startedSource(
+  t: TestContext,
   settings: KafkaSettings,
   topics: readonly string[],
 ): Promise<{ source: KafkaEventSource; collector: Collector }> {
   const source = await KafkaEventSource.open(settings, topics, systemClock)
   const collector = new Collector()
+  t.after(() => source.close())
   collector.source = source
   source.failed = (error) => {
     collector.failure = error

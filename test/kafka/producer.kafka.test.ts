@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, type TestContext, test } from 'node:test'
+import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
 import { RecordError, UnavailableError } from '../../src/errors.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
@@ -15,10 +16,20 @@ function record(value: string, key: string | null = 'u1') {
   return { key: key === null ? null : Buffer.from(key), value: Buffer.from(value) }
 }
 
+async function producerOf(
+  t: TestContext,
+  bootstrap: string,
+  over: Partial<KafkaSettings> = {},
+): Promise<SafeProducer> {
+  const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p', over), systemClock)
+  t.after(() => producer.close())
+  return producer
+}
+
 kafkaSuite('a safe producer', () => {
-  test('many small sends land once each, in the order of the calls, in every compression', async () => {
+  test('many small sends land once each, in the order of the calls, in every compression', async (t) => {
     const { bootstrap } = await sharedBroker()
-    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const producer = await producerOf(t, bootstrap)
     for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
       const topic = uniqueName(compression)
       await createTopic(bootstrap, topic, 3)
@@ -33,16 +44,15 @@ kafkaSuite('a safe producer', () => {
         assert.deepEqual(await readValues(bootstrap, topic), expected)
       for (const [i, offset] of offsets.entries()) assert.equal(offset, 2 * Math.floor(i / 3), `send ${i}`)
     }
-    await producer.close()
   })
 
-  test('a producer that was closed leaves no connection behind', async () => {
+  test('a producer that was closed leaves no connection behind', async (t) => {
     const { bootstrap } = await sharedBroker()
     const topic = uniqueName('left')
     await createTopic(bootstrap, topic, 8)
     const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
     const before = sockets()
-    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const producer = await producerOf(t, bootstrap)
     // All partitions at once: each asks for brokers, leaders and a producer id while nobody is connected yet.
     await Promise.all(Array.from({ length: 8 }, (_, i) => producer.send(topic, i, [record('x')])))
     assert.ok(sockets() > before)
@@ -50,7 +60,7 @@ kafkaSuite('a safe producer', () => {
     await until('all sockets are gone', () => sockets() <= before)
   })
 
-  test('a record that the broker refuses fails alone', async () => {
+  test('a record that the broker refuses fails alone', async (t) => {
     const { bootstrap } = await sharedBroker()
     const topic = uniqueName('refusing')
     const config = [
@@ -63,7 +73,7 @@ kafkaSuite('a safe producer', () => {
         waitForLeaders: true,
       }),
     )
-    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const producer = await producerOf(t, bootstrap)
     const large = 'x'.repeat(12_000)
     const medium = 'y'.repeat(900)
     const sends = [
@@ -111,10 +121,10 @@ kafkaSuite('a safe producer, and a network that fails', () => {
     return topic
   }
 
-  test('connections that are cut lose nothing, double nothing, and keep the order', async () => {
+  test('connections that are cut lose nothing, double nothing, and keep the order', async (t) => {
     const bootstrap = `127.0.0.1:${proxy.port}`
     const topic = await topicOf('cut')
-    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const producer = await producerOf(t, bootstrap)
     const sends: Promise<number>[] = []
     let durable = 0
     for (let i = 0; i < 400; i++) {
@@ -132,14 +142,12 @@ kafkaSuite('a safe producer, and a network that fails', () => {
       await readValues(bootstrap, topic),
       Array.from({ length: 400 }, (_, i) => `${i}`),
     )
-    await producer.close()
   })
 
-  test('what got no answer in time is told to be unknown, and never lands behind what was sent later', async () => {
+  test('what got no answer in time is told to be unknown, and never lands behind what was sent later', async (t) => {
     const bootstrap = `127.0.0.1:${proxy.port}`
     const topic = await topicOf('silent')
-    const settings = kafkaSettings(bootstrap, 'p', { requestTimeoutMs: 700 })
-    const producer = await SafeProducer.open(settings, systemClock)
+    const producer = await producerOf(t, bootstrap, { requestTimeoutMs: 700 })
     await producer.send(topic, 0, [record('0')])
     proxy.holdAnswers()
     await assert.rejects(producer.send(topic, 0, [record('unknown')]), UnavailableError)
@@ -149,13 +157,12 @@ kafkaSuite('a safe producer, and a network that fails', () => {
     proxy.cut()
     await later
     assert.deepEqual(await readValues(bootstrap, topic), ['0', 'unknown', 'later'])
-    await producer.close()
   })
 
-  test('a close with brokers that are away ends in time, and says that it is not known', async () => {
+  test('a close with brokers that are away ends in time, and says that it is not known', async (t) => {
     const bootstrap = `127.0.0.1:${proxy.port}`
     const topic = await topicOf('closed')
-    const producer = await SafeProducer.open(kafkaSettings(bootstrap, 'p'), systemClock)
+    const producer = await producerOf(t, bootstrap)
     await producer.send(topic, 0, [record('0')])
     proxy.refuse()
     const send = assert.rejects(producer.send(topic, 0, [record('1')]), UnavailableError)
