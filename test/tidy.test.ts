@@ -103,7 +103,7 @@ const TOOLS: Record<string, string> = {
 /** Folders and files of test/ that mirror nothing in src, and what they are about. */
 const OWN_TESTS: Record<string, string> = {
   'test/cli/cost-of-one-event.slow.test.ts': 'from record bytes to the acknowledged upsert, in tokens',
-  'test/cli/qdrant-promises.slow.test.ts': 'what the whole program promises, whatever a Qdrant server does',
+  'test/cli/qdrant': 'what the whole program promises, whatever a Qdrant server does',
   'test/docs': 'what the documents say, held against the code',
   'test/drivers/qdrant/double': 'the double of Qdrant: each promise a fact of a real server',
   'test/drivers/qdrant/faulty-proxy.test.ts': 'what stands between a client and any server, to go wrong',

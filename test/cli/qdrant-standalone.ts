@@ -15,7 +15,8 @@ import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
 import { type Clock, systemClock } from '../../src/pipeline/clock.ts'
 import { pointId } from '../../src/vectors/names.ts'
-import { answer } from '../drivers/qdrant/double/faults.ts'
+import type { CollectionName, StoredPoint } from '../../src/vectors/vector-store.ts'
+import { answer, hold, type SeenRequest } from '../drivers/qdrant/double/faults.ts'
 import {
   type DoubleOptions,
   type QdrantDouble,
@@ -185,3 +186,37 @@ export const busy = (retryAfter = '0') =>
     headers: { 'retry-after': retryAfter },
     body: { status: { error: 'Rate limiting exceeded' }, time: 0 },
   })
+
+export const MAIN = 'freshet_main_golden-linear' as CollectionName
+/** A write that is held counts as lost after so long. */
+export const IMPATIENT = { 'vectors.qdrant.timeoutMs': 500 }
+
+export const users = (count: number) => Array.from({ length: count }, (_, i) => `user-${i}`)
+
+export async function ingest({ service, standalone }: Running, ...events: unknown[]): Promise<void> {
+  await service.ingest(events)
+  await standalone.untilIdle()
+}
+
+export async function stored({ standalone }: Running, user: string): Promise<StoredPoint | undefined> {
+  return (await standalone.parts.vectors.get(MAIN, [idOf(user)])).get(idOf(user))
+}
+
+export const writesOf = (user: string) => (request: SeenRequest) =>
+  request.endpoint === WRITE && JSON.stringify(request.body).includes(idOf(user))
+
+/** Keeps the next write of a user from landing. @returns lets it land */
+export function heldWrite(
+  { double }: QdrantStandalone,
+  user: string,
+): { release: () => Promise<void>; isHeld: () => boolean } {
+  const released = Promise.withResolvers<void>()
+  const before = double.faults.left
+  double.faults.add(writesOf(user), hold(released.promise))
+  const release = async () => {
+    released.resolve()
+    // What was let go has had its effect once the double has answered somebody else.
+    assert.equal((await fetch(double.url)).status, 200)
+  }
+  return { release, isHeld: () => double.faults.left === before }
+}
