@@ -1,6 +1,6 @@
 /** `VectorStore` on a Qdrant server: one collection per group and model, whole points, every write fenced. */
 
-import { ConfigError, RequestError } from '../../errors.ts'
+import { BugError, ConfigError, RequestError } from '../../errors.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import { type CollectionShape, checkedPoints, checkQuery } from '../../vectors/checks.ts'
@@ -103,18 +103,17 @@ export class QdrantVectorStore implements VectorStore {
     points: readonly Point[],
   ): Promise<RefusedPoint[]> {
     const { settings, clock, writer } = this.parts
-    const collection = await this.with(name, vectorNamesOf(points))
-    const { points: checked, refused } = checkedPoints(shapeOf(collection), points)
+    const { collection, result } = await this.checked(name, (seen) => checkedPoints(shapeOf(seen), points))
     const batch = {
       collection: collection.server,
       version,
       writtenAtMs: clock.nowMs(),
-      points: checked,
+      points: result.points,
     }
-    const bad = await this.orForget(name, () =>
+    const refused = await this.orForget(name, () =>
       upsertAll(writer, batch, settings, () => this.checkTaken(collection, version)),
     )
-    return [...refused, ...bad]
+    return [...result.refused, ...refused]
   }
 
   async get(
@@ -129,7 +128,9 @@ export class QdrantVectorStore implements VectorStore {
       return await this.orForget(name, () => readPoints(rest, collection, ids, wanted, settings))
     }
     try {
-      return await read(await this.with(name, vectorNames ?? []))
+      const seen = this.seen.get(name)
+      const hasAll = seen !== undefined && (vectorNames ?? []).every((one) => seen.vectorNames.has(one))
+      return await read(hasAll ? seen : await this.look(name))
     } catch (error) {
       // A name was dropped since we looked.
       if (!isVectorNameUnknown(error)) throw error
@@ -153,8 +154,7 @@ export class QdrantVectorStore implements VectorStore {
   }
 
   async search(name: CollectionName, query: SearchQuery): Promise<Hit[]> {
-    const collection = await this.with(name, [query.vectorName])
-    checkQuery(shapeOf(collection), query)
+    const { collection } = await this.checked(name, (seen) => checkQuery(shapeOf(seen), query))
     try {
       return await this.orForget(name, () => this.searcher.search(collection.server, query))
     } catch (error) {
@@ -221,12 +221,21 @@ export class QdrantVectorStore implements VectorStore {
     return collection
   }
 
-  /** The collection as it was last seen, or looked at again where it lacked one of the names. */
-  private async with(name: CollectionName, vectorNames: Iterable<VectorName>): Promise<OwnCollection> {
+  /** Checks by the collection as it was last seen; where that fails it is looked at again before anybody is blamed. */
+  private async checked<T>(
+    name: CollectionName,
+    check: (collection: OwnCollection) => T,
+  ): Promise<{ collection: OwnCollection; result: T }> {
     const seen = this.seen.get(name)
-    if (seen === undefined) return await this.look(name)
-    for (const one of vectorNames) if (!seen.vectorNames.has(one)) return await this.look(name)
-    return seen
+    if (seen !== undefined) {
+      try {
+        return { collection: seen, result: check(seen) }
+      } catch (error) {
+        if (error instanceof BugError) throw error
+      }
+    }
+    const collection = await this.look(name)
+    return { collection, result: check(collection) }
   }
 
   /** The server knows better than what was last seen: what it denies is looked at again the next time. */
@@ -260,10 +269,6 @@ export class QdrantVectorStore implements VectorStore {
 function shapeOf({ spec, vectorNames }: OwnCollection): CollectionShape {
   const hasVectorName = (name: VectorName) => vectorNames.has(name)
   return { name: spec.name, dimensions: spec.dimensions, hasVectorName }
-}
-
-function* vectorNamesOf(points: readonly Point[]): Generator<VectorName> {
-  for (const point of points) if (point.kind === 'vectors') yield* point.vectors.keys()
 }
 
 function isVectorNameUnknown(error: unknown): error is ConfigError {
