@@ -4,6 +4,7 @@
  */
 
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
+import type { Socket } from 'node:net'
 
 export interface GrpcReply {
   /** Of HTTP: other than 200 where a proxy answers. */
@@ -25,6 +26,8 @@ const FRAME_BYTES = 5
 
 interface Connection {
   session: ClientHttp2Session
+  /** Null until it is connected. */
+  socket: Socket | null
   streams: number
   /** Nothing more is sent over it. */
   isRetired: boolean
@@ -70,7 +73,7 @@ export class GrpcConnection {
   }
 
   close(): void {
-    for (const connection of this.all) connection.session.destroy()
+    for (const connection of this.all) end(connection)
     this.all.clear()
     this.current = null
   }
@@ -79,11 +82,14 @@ export class GrpcConnection {
     const { current } = this
     if (current !== null && !current.session.closed && !current.session.destroyed) return current
     const session = connect(this.origin)
-    const connection = { session, streams: 0, isRetired: false }
+    const connection: Connection = { session, socket: null, streams: 0, isRetired: false }
     this.current = connection
     this.all.add(connection)
     // Each stream learns of it by itself; without a listener the process would end.
     session.on('error', () => {})
+    session.once('connect', (_, socket) => {
+      connection.socket = socket
+    })
     session.once('close', () => this.all.delete(connection))
     session.setTimeout(IDLE_MS, () => this.retire(connection))
     // Whoever waits for a reply has a timer that keeps the process alive.
@@ -98,10 +104,15 @@ export class GrpcConnection {
     this.endIfUnused(connection)
   }
 
-  /** Not by `close`, which waits for the other side. */
-  private endIfUnused({ session, streams, isRetired }: Connection): void {
-    if (isRetired && streams === 0) session.destroy()
+  private endIfUnused(connection: Connection): void {
+    if (connection.isRetired && connection.streams === 0) end(connection)
   }
+}
+
+/** At once: a session closes when the other side has taken all that was sent, and is destroyed no sooner. */
+function end({ session, socket }: Connection): void {
+  session.destroy()
+  socket?.destroy()
 }
 
 const HEADERS = { ':method': 'POST', 'content-type': 'application/grpc+proto', te: 'trailers' }
