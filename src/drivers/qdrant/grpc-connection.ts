@@ -23,6 +23,8 @@ const IDLE_MS = 30_000
 /** Of a reply: the server's are below 200 bytes, a proxy's page of HTML may be longer. */
 const REPLY_BYTES_MAX = 65_536
 const FRAME_BYTES = 5
+/** MB of all that is under way; at Node's 10 two large requests at a time are one too many, and it resets their streams. */
+const SESSION_MEMORY_MAX = 1_024
 
 interface Connection {
   session: ClientHttp2Session
@@ -81,7 +83,7 @@ export class GrpcConnection {
   private open(): Connection {
     const { current } = this
     if (current !== null && !current.session.closed && !current.session.destroyed) return current
-    const session = connect(this.origin)
+    const session = connect(this.origin, { maxSessionMemory: SESSION_MEMORY_MAX })
     const connection: Connection = { session, socket: null, streams: 0, isRetired: false }
     this.current = connection
     this.all.add(connection)

@@ -1,33 +1,32 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { once } from 'node:events'
 import { createServer as createHttp } from 'node:http'
-import {
-  createServer as createHttp2,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-  type Settings,
-} from 'node:http2'
-import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net'
+import { createServer as createTcp, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { GrpcClient } from '../../../src/drivers/qdrant/grpc-client.ts'
 import { GrpcConnection } from '../../../src/drivers/qdrant/grpc-connection.ts'
-import { GrpcPointWriter } from '../../../src/drivers/qdrant/grpc-point-writer.ts'
-import { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
-import type { WriteOutcome } from '../../../src/drivers/qdrant/point-writer.ts'
 import { UnavailableError } from '../../../src/errors.ts'
 import { A, pointOf, unit } from '../../vectors/points.ts'
 import { cut, hang, hold } from './double/faults.ts'
 import { startFaultyProxy } from './faulty-proxy.ts'
-import { batchOf, COLLECTION, clock, errorOf, onGrpc, UPSERT, unavailable } from './grpc-scene.ts'
-import { settingsOf } from './settings-of.ts'
+import {
+  batchOf,
+  COLLECTION,
+  clock,
+  END,
+  errorOf,
+  http2,
+  onGrpc,
+  UPSERT,
+  unavailable,
+  WRITTEN,
+  withServer,
+  writing,
+} from './grpc-scene.ts'
 
 const HEALTH = 'qdrant.Qdrant/HealthCheck'
-const WRITTEN = { kind: 'written' }
 /** Long enough for a loaded machine to answer, short enough to wait for in vain. */
 const TIMEOUT_MS = 300
-
-const END = { endStream: true }
 
 async function eventually(holds: () => boolean): Promise<void> {
   for (let turn = 0; turn < 100_000 && !holds(); turn++) await new Promise(setImmediate)
@@ -46,51 +45,6 @@ async function socketsOf(work: () => Promise<void>): Promise<Socket[]> {
   }
   return sockets
 }
-
-/** A server of another kind, and a client of it. */
-async function before(
-  server: Server,
-  work: (client: GrpcClient, url: string) => Promise<void>,
-  timeoutMs = 5_000,
-): Promise<void> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => sockets.add(socket))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const client = new GrpcClient({ grpcUrl: url, apiKey: null, timeoutMs }, clock)
-  try {
-    await work(client, url)
-  } finally {
-    await client.close()
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  }
-}
-
-/** Speaks HTTP/2 and answers every call by the rule. */
-function http2(
-  rule: (stream: ServerHttp2Stream, session: ServerHttp2Session) => void,
-  settings: Settings = {},
-): Server {
-  const server = createHttp2({ settings })
-  server.on('stream', (stream: ServerHttp2Stream) => {
-    stream.on('error', () => {})
-    rule(stream, stream.session as ServerHttp2Session)
-  })
-  server.on('sessionError', () => {})
-  return server
-}
-
-/** A reply without a message, its status in the head. */
-function status(code: number, message = '') {
-  const headers = { 'content-type': 'application/grpc', 'grpc-status': `${code}` }
-  return http2((stream) =>
-    stream.respond({ ':status': 200, ...headers, 'grpc-message': encodeURIComponent(message) }, END),
-  )
-}
-
-const writing = (client: GrpcClient) => new GrpcPointWriter(client, 'weak').write(batchOf())
 
 describe('the connection over gRPC', () => {
   test('one that was closed while nobody used it is replaced, and nobody notices', () =>
@@ -122,6 +76,22 @@ describe('the connection over gRPC', () => {
       assert.deepEqual(await write(many), WRITTEN)
       assert.equal(double.log.of(UPSERT).length, 2)
       assert.equal(double.store.get(COLLECTION).points.size, 201)
+    }))
+
+  test('many large requests at a time fit on it', () =>
+    onGrpc(async ({ double, write }) => {
+      double.store.get(COLLECTION).vectors.set(A, { size: 500_000, distance: 'Cosine' })
+      const large = (user: string) => {
+        const vectors = { [A]: new Array(500_000).fill(1) }
+        return write([pointOf(user, vectors)])
+      }
+      // 16 MB in all.
+      const users = Array.from({ length: 8 }, (_, i) => `u${i}`)
+      assert.deepEqual(
+        await Promise.all(users.map(large)),
+        users.map(() => WRITTEN),
+      )
+      assert.equal(double.log.of(UPSERT).length, 8)
     }))
 
   test('a server that refuses connections is unavailable until it is back', () =>
@@ -172,7 +142,7 @@ describe('the connection over gRPC', () => {
       { initialWindowSize: 2 ** 30 },
     )
     server.on('session', (session) => session.setLocalWindowSize(2 ** 30))
-    await before(server, async (_, url) => {
+    await withServer(server, async (_, url) => {
       const proxy = await startFaultyProxy(url)
       const client = new GrpcClient({ grpcUrl: proxy.url, apiKey: null, timeoutMs: TIMEOUT_MS }, clock)
       const [socket] = await socketsOf(() => assert.rejects(writing(client), unavailable))
@@ -215,7 +185,7 @@ describe('the connection over gRPC', () => {
       stream.respond({ ':status': 200, 'grpc-status': '8', 'retry-after': '3' }, END)
     })
     server.on('session', () => sessions++)
-    await before(server, async (client) => {
+    await withServer(server, async (client) => {
       for (let i = 0; i < 3; i++) await assert.rejects(writing(client), unavailable)
     })
     assert.equal(sessions, 3)
@@ -230,7 +200,7 @@ describe('the connection over gRPC', () => {
         stream.write('half', () => session.destroy())
       }
     })
-    await before(server, async (client) => {
+    await withServer(server, async (client) => {
       assert.deepEqual(await writing(client), { kind: 'refused', reason: 'no' })
     })
     assert.equal(calls, 2)
@@ -242,89 +212,15 @@ describe('the connection over gRPC', () => {
       if (++calls === 1) stream.close(7)
       else stream.respond({ ':status': 200, 'grpc-status': '3', 'grpc-message': 'no' }, END)
     })
-    await before(server, async (client) => {
+    await withServer(server, async (client) => {
       assert.deepEqual(await writing(client), { kind: 'refused', reason: 'no' })
     })
     assert.equal(calls, 2)
   })
 
-  const codes: [code: number, message: string, expected: WriteOutcome['kind'] | string][] = [
-    [1, 'cancelled', 'qdrant-unavailable'],
-    [2, 'unknown', 'qdrant-unavailable'],
-    [3, 'Wrong input: Vector dimension error: expected dim: 4, got 2', 'vector-dimension'],
-    [3, 'Validation error in body: points', 'refused'],
-    [4, 'Timeout: too slow', 'qdrant-unavailable'],
-    [5, 'Not found: Collection `x` doesn’t exist', 'refused'],
-    [5, "Not found: Collection `x` doesn't exist!", 'collection-missing'],
-    [7, 'Forbidden: Write access to collection x is required', 'qdrant-key-read-only'],
-    [8, 'Insufficient storage: disk full', 'qdrant-unavailable'],
-    [8, 'Write rate limit: request larger than rate limiter capacity', 'too-large'],
-    [9, 'Storage locked: for a snapshot', 'qdrant-unavailable'],
-    [9, 'Pre-condition failure: not yet', 'qdrant-unavailable'],
-    [10, 'aborted', 'qdrant-unavailable'],
-    [11, 'decoded message length too large: found 9 bytes, the limit is: 5 bytes', 'too-large'],
-    [12, '', 'qdrant-refused'],
-    [13, 'Service internal error: äöü', 'qdrant-unavailable'],
-    [14, 'Shard temporarily unavailable', 'qdrant-unavailable'],
-    [15, 'Checksum mismatch', 'qdrant-unavailable'],
-    [16, 'Invalid API key or JWT', 'qdrant-key'],
-    [99, 'from the future', 'qdrant-unavailable'],
-  ]
-  for (const [code, message, expected] of codes)
-    test(`code ${code} with “${message}” means ${expected}`, () =>
-      before(status(code, message), async (client) => {
-        const outcome = await writing(client).catch((error: { code: string; message: string }) => error)
-        assert.equal('kind' in outcome ? outcome.kind : outcome.code, expected)
-        // The server's own words, decoded, are what somebody will read.
-        const words = 'kind' in outcome ? ('reason' in outcome ? outcome.reason : '') : outcome.message
-        assert.ok(words.includes(message), words)
-      }))
-
-  test('what answers instead of the server is told by the status of HTTP', async () => {
-    const proxies: [number, Record<string, string>, string][] = [
-      [413, {}, 'too-large'],
-      [502, { 'retry-after': '12' }, 'qdrant-unavailable'],
-      [404, {}, 'qdrant-unavailable'],
-      [401, {}, 'qdrant-key'],
-      [301, { location: 'https://elsewhere' }, 'qdrant-url'],
-    ]
-    for (const [code, headers, expected] of proxies) {
-      const server = http2((stream) => {
-        stream.respond({ ':status': code, 'content-type': 'text/html', ...headers })
-        stream.end('<html>'.repeat(50_000))
-      })
-      await before(server, async (client) => {
-        const outcome = await writing(client).catch((error: { code: string }) => error)
-        assert.equal('kind' in outcome ? outcome.kind : outcome.code, expected)
-        if (outcome instanceof UnavailableError && code === 502) assert.equal(outcome.retryAfterMs, 12_000)
-      })
-    }
-  })
-
-  test('a reply that is cut short, or is no message, is no answer', async () => {
-    const grpc = { ':status': 200, 'content-type': 'application/grpc' }
-    const rules: ((stream: ServerHttp2Stream) => void)[] = [
-      (stream) => stream.respond(grpc, END),
-      (stream) => {
-        stream.respond(grpc)
-        stream.write(Buffer.alloc(7))
-        stream.close(2)
-      },
-      ...[Buffer.alloc(0), Buffer.alloc(3), Buffer.from([0, 0, 0, 0, 2, 10, 90])].map(
-        (body) => (stream: ServerHttp2Stream) => {
-          stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-          stream.respond(grpc, { waitForTrailers: true })
-          stream.end(body)
-        },
-      ),
-    ]
-    for (const rule of rules)
-      await before(http2(rule), (client) => assert.rejects(writing(client), unavailable))
-  })
-
   test('another protocol behind the address is said at once, and harms nobody who asks again and again', async () => {
     const http1 = createHttp((_, response) => response.end('hello'))
-    await before(http1, async (client) => {
+    await withServer(http1, async (client) => {
       for (let i = 0; i < 5; i++)
         await assert.rejects(client.version(), { code: 'qdrant-url', message: /grpcUrl to its gRPC port/ })
       for (let i = 0; i < 5; i++) await assert.rejects(writing(client), unavailable)
@@ -333,7 +229,7 @@ describe('the connection over gRPC', () => {
       socket.on('error', () => {})
       socket.write(Buffer.from('HTTP/1.1 502 Bad Gateway\r\n\r\n'))
     })
-    await before(garbled, async (client) => {
+    await withServer(garbled, async (client) => {
       const errors = await Promise.all(Array.from({ length: 10 }, () => errorOf(writing(client))))
       for (const error of errors) assert.ok(error instanceof UnavailableError)
     })
@@ -341,7 +237,7 @@ describe('the connection over gRPC', () => {
 
   test('a server that takes the connection and says nothing is given up in time, every time', () => {
     const silent = createTcp((socket) => socket.on('error', () => {}).resume())
-    return before(
+    return withServer(
       silent,
       async (client) => {
         for (let i = 0; i < 3; i++) await assert.rejects(client.version(), unavailable)
@@ -349,40 +245,6 @@ describe('the connection over gRPC', () => {
       TIMEOUT_MS / 3,
     )
   })
-
-  test('the store opens on a server of REST and gRPC, and not where the second address is the first', () =>
-    onGrpc(async ({ double }) => {
-      const { url, grpcUrl } = double
-      const store = await openQdrant(settingsOf(url, { grpcUrl }), clock)
-      await store.close()
-      await assert.rejects(openQdrant(settingsOf(url, { grpcUrl: url }), clock), { code: 'qdrant-url' })
-      await assert.rejects(openQdrant(settingsOf(url, { grpcUrl: 'qdrant:6334' }), clock), {
-        code: 'qdrant-url',
-        message: /http:\/\/host:6334 .*vectors\.qdrant\.grpcUrl/,
-      })
-      const remote = { grpcUrl: 'http://qdrant.example:6334', apiKey: 'hunter2' }
-      await assert.rejects(openQdrant(settingsOf(url, remote), clock), {
-        code: 'qdrant-secret-in-clear',
-        message: /^(?!.*hunter2)/s,
-      })
-    }))
-
-  test('an older server over gRPC than over REST is found before anything is written', () =>
-    onGrpc(async ({ double }) => {
-      const head = { ':status': 200, 'content-type': 'application/grpc' }
-      const version = Buffer.from('1.14.0')
-      const old = http2((stream) => {
-        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-        stream.respond(head, { waitForTrailers: true })
-        stream.end(Buffer.concat([Buffer.from([0, 0, 0, 0, 8, 18, 6]), version]))
-      })
-      await before(old, async (_, grpcUrl) => {
-        await assert.rejects(openQdrant(settingsOf(double.url, { grpcUrl }), clock), {
-          code: 'qdrant-version',
-          message: /got 1\.14\.0/,
-        })
-      })
-    }))
 
   test('whoever stops waits for nothing: what is under way ends, and nothing more is sent', () =>
     onGrpc(async ({ double, proxy, writer }) => {

@@ -1,5 +1,13 @@
 /** A writer over gRPC before the double, with a faulty way between them. */
 
+import { once } from 'node:events'
+import {
+  createServer as createHttp2,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type Settings,
+} from 'node:http2'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { GrpcClient } from '../../../src/drivers/qdrant/grpc-client.ts'
 import { GrpcPointWriter } from '../../../src/drivers/qdrant/grpc-point-writer.ts'
 import type { PointBatch, WriteOutcome } from '../../../src/drivers/qdrant/point-writer.ts'
@@ -12,6 +20,9 @@ import { type DoubleOptions, type QdrantDouble, startQdrantDouble } from './doub
 import { type FaultyProxy, startFaultyProxy } from './faulty-proxy.ts'
 
 export const UPSERT = 'qdrant.Points/Upsert'
+export const WRITTEN = { kind: 'written' }
+/** Of a reply whose head is all there is. */
+export const END = { endStream: true }
 export const COLLECTION = 'freshet_g_m' as ServerName
 export const unavailable = { code: 'qdrant-unavailable', name: 'UnavailableError' }
 export const clock: Clock = { nowMs: () => 1_700_000_000_000, sleep: async () => {} }
@@ -67,3 +78,40 @@ export async function errorOf(work: Promise<unknown>): Promise<unknown> {
   if (outcome.status === 'rejected') return outcome.reason
   throw new Error(`expected an error, got ${JSON.stringify(outcome.value)}`)
 }
+
+/** A server of another kind, and a client of it. */
+export async function withServer(
+  server: Server,
+  work: (client: GrpcClient, url: string) => Promise<void>,
+  timeoutMs = 5_000,
+): Promise<void> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => sockets.add(socket))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const client = new GrpcClient({ grpcUrl: url, apiKey: null, timeoutMs }, clock)
+  try {
+    await work(client, url)
+  } finally {
+    await client.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+}
+
+/** Speaks HTTP/2 and answers every call by the rule. */
+export function http2(
+  rule: (stream: ServerHttp2Stream, session: ServerHttp2Session) => void,
+  settings: Settings = {},
+): Server {
+  const server = createHttp2({ settings })
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    stream.on('error', () => {})
+    rule(stream, stream.session as ServerHttp2Session)
+  })
+  server.on('sessionError', () => {})
+  return server
+}
+
+export const writing = (client: GrpcClient) => new GrpcPointWriter(client, 'weak').write(batchOf())
