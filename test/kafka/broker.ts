@@ -37,6 +37,7 @@ export interface Broker {
   /** Of the JVM that runs or ran last. */
   readonly pid: number
   readonly dataFolder: string
+  readonly isRunning: boolean
   /** SIGKILL: nothing is flushed, nothing handed over. */
   kill(): Promise<void>
   /** SIGTERM: a controlled shutdown. */
@@ -79,8 +80,12 @@ export class Node implements Broker {
     return this.server.pid
   }
 
+  get isRunning(): boolean {
+    return this.server?.isRunning ?? false
+  }
+
   async start(): Promise<void> {
-    if (this.server?.isRunning) throw new Error(`the broker at ${this.bootstrap} is running already`)
+    if (this.isRunning) throw new Error(`the broker at ${this.bootstrap} is running already`)
     const discard = this.isOurs ? this.dataFolder : null
     const server = await Server.start(this.kafka.jvm, this.dataFolder, { discard })
     this.server = server

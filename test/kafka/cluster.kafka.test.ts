@@ -24,13 +24,6 @@ kafkaSuite('three nodes', () => {
   const round = (name: string) =>
     PARTITIONS.map((partition) => ({ partition, value: `${name} in ${partition}` }))
 
-  async function partitionsOf(topic: string) {
-    const metadata = await withAdmin(cluster.bootstrap, (admin) =>
-      admin.fetchTopicMetadata({ topics: [topic] }),
-    )
-    return metadata.topics[0]!.partitions
-  }
-
   async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
     const deadlineMs = Date.now() + ELECTION_MS_MAX
     while (!(await isTrue())) {
@@ -42,7 +35,8 @@ kafkaSuite('three nodes', () => {
   test('every partition is kept three times, two must have a record, and all nodes lead some', async () => {
     const topic = uniqueName('spread')
     await createTopic(cluster.bootstrap, topic, PARTITIONS.length)
-    for (const { replicas } of await partitionsOf(topic)) assert.deepEqual([...replicas].sort(), [1, 2, 3])
+    for (const { replicas } of await cluster.partitions(topic))
+      assert.deepEqual([...replicas].sort(), [1, 2, 3])
     assert.deepEqual([...new Set((await cluster.leaders(topic)).values())].sort(), [1, 2, 3])
     const { resources } = await withAdmin(cluster.bootstrap, (admin) =>
       // 2: a topic
@@ -104,7 +98,7 @@ kafkaSuite('three nodes', () => {
       await produce(cluster.bootstrap, topic, round('meanwhile'))
       await node!.start()
       await until('three are in sync', async () =>
-        (await partitionsOf(topic)).every(({ isr }) => isr.length === 3),
+        (await cluster.partitions(topic)).every(({ isr }) => isr.length === 3),
       )
       assert.deepEqual(
         await endOffsets(cluster.bootstrap, topic),

@@ -2,15 +2,15 @@
 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Admin } from 'kafkajs'
 import { type Broker, type BrokerOptions, Node } from './broker.ts'
-import { electPreferredLeaders } from './elect-leaders.ts'
 import { installKafka } from './jars.ts'
 import { withAdmin } from './kafkajs-records.ts'
+import { electPreferredLeaders, fetchPartitions, type Partition } from './node-requests.ts'
 import { freePorts } from './ports.ts'
 import type { NodePlace } from './properties.ts'
 
-const MOVE_MS_MAX = 20_000
+/** An election takes tenths of a second; a dead leader is noticed after its session of 3 s. */
+const AGREED_MS_MAX = 30_000
 const POLL_MS = 20
 
 export interface ClusterOptions {
@@ -27,7 +27,9 @@ export interface Cluster {
   readonly bootstrap: string
   /** Node ids are 1, 2, 3. */
   readonly nodes: readonly Broker[]
-  /** Node id of each partition's leader. */
+  /** In order, once all running nodes say the same of leaders and replicas. */
+  partitions(topic: string): Promise<Partition[]>
+  /** Node id of each partition's leader, once all running nodes say the same. */
   leaders(topic: string): Promise<Map<number, number>>
   /**
    * Every partition gets another leader, the next of its in-sync replicas; no node restarts, no record is copied.
@@ -79,8 +81,9 @@ export async function startCluster(count = 3, options: ClusterOptions = {}): Pro
   return {
     bootstrap,
     nodes,
-    leaders: (topic) => withAdmin(bootstrap, async (admin) => leadersOf(await partitionsOf(admin, topic))),
-    moveLeaders: (topic) => moveLeaders(bootstrap, topic),
+    partitions: (topic) => agreedPartitions(nodes, topic),
+    leaders: (topic) => leadersOf(nodes, topic),
+    moveLeaders: (topic) => moveLeaders(nodes, topic),
     stop: () => stopAll(nodes),
     close: closeAll,
   }
@@ -93,19 +96,41 @@ async function stopAll(nodes: readonly Broker[]): Promise<void> {
   await Promise.all(nodes.slice(stopped).map((node) => node.kill()))
 }
 
-interface Partition {
-  partitionId: number
-  leader: number
-  replicas: number[]
-  isr: number[]
+function addressOf({ bootstrap }: Broker): { host: string; port: number } {
+  const [host = '', port = ''] = bootstrap.split(':')
+  return { host, port: Number(port) }
 }
 
-async function partitionsOf(admin: Admin, topic: string): Promise<Partition[]> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-  return topics[0]?.partitions ?? []
+/**
+ * What all running nodes say alike. kafkajs asks whichever it likes, and a node that lags behind would answer with leaders that
+ * have moved on.
+ */
+async function agreedPartitions(
+  nodes: readonly Broker[],
+  topic: string,
+  isWanted: (partition: Partition) => boolean = () => true,
+): Promise<Partition[]> {
+  const deadlineMs = Date.now() + AGREED_MS_MAX
+  for (;;) {
+    const running = nodes.filter((node) => node.isRunning)
+    // A node that is going away accepts no more connections.
+    const ask = (node: Broker) => fetchPartitions(addressOf(node), topic).catch(() => null)
+    const views = await Promise.all(running.map(ask))
+    const said = views.map((view) =>
+      view?.map(({ leader, replicas }) => `${leader} of ${replicas}`).join('; '),
+    )
+    const [view] = views
+    if (view && new Set(said).size === 1 && view.every(isWanted)) return view
+    if (Date.now() > deadlineMs)
+      throw new Error(
+        `the leaders of ${topic} were not agreed on, as wanted, within ${AGREED_MS_MAX} ms:\n${said.join('\n')}`,
+      )
+    await sleep(POLL_MS)
+  }
 }
 
-function leadersOf(partitions: readonly Partition[]): Map<number, number> {
+async function leadersOf(nodes: readonly Broker[], topic: string): Promise<Map<number, number>> {
+  const partitions = await agreedPartitions(nodes, topic)
   return new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]))
 }
 
@@ -118,36 +143,19 @@ function nextLeader({ partitionId, leader, replicas, isr }: Partition): number {
 }
 
 /** The preferred leader is the first replica: the same replicas in another order, then an election. */
-async function moveLeaders(bootstrap: string, topic: string): Promise<Map<number, number>> {
-  const partitions = await withAdmin(bootstrap, (admin) => partitionsOf(admin, topic))
+async function moveLeaders(nodes: readonly Broker[], topic: string): Promise<Map<number, number>> {
+  const partitions = await agreedPartitions(nodes, topic)
   const wanted = new Map(partitions.map((partition) => [partition.partitionId, nextLeader(partition)]))
   const partitionAssignment = partitions.map(({ partitionId, replicas }) => {
     const first = wanted.get(partitionId)!
     return { partition: partitionId, replicas: [first, ...replicas.filter((node) => node !== first)] }
   })
   const topics = [{ topic, partitionAssignment }]
+  const bootstrap = nodes.map((node) => node.bootstrap).join(',')
   await withAdmin(bootstrap, (admin) => admin.alterPartitionReassignments({ topics }))
-  await until(bootstrap, topic, ({ partitionId, replicas }) => replicas[0] === wanted.get(partitionId))
-  const { brokers } = await withAdmin(bootstrap, (admin) => admin.describeCluster())
-  const [alive] = brokers
-  await electPreferredLeaders({ host: alive!.host, port: alive!.port }, topic, [...wanted.keys()])
-  await until(bootstrap, topic, ({ partitionId, leader }) => leader === wanted.get(partitionId))
+  const isFirst = ({ partitionId, replicas }: Partition) => replicas[0] === wanted.get(partitionId)
+  await agreedPartitions(nodes, topic, isFirst)
+  await electPreferredLeaders(addressOf(nodes.find((node) => node.isRunning)!), topic, [...wanted.keys()])
+  await agreedPartitions(nodes, topic, ({ partitionId, leader }) => leader === wanted.get(partitionId))
   return wanted
-}
-
-async function until(
-  bootstrap: string,
-  topic: string,
-  isMoved: (partition: Partition) => boolean,
-): Promise<void> {
-  const deadlineMs = Date.now() + MOVE_MS_MAX
-  for (;;) {
-    const partitions = await withAdmin(bootstrap, (admin) => partitionsOf(admin, topic))
-    if (partitions.every(isMoved)) return
-    if (Date.now() > deadlineMs)
-      throw new Error(
-        `the leaders of ${topic} did not move within ${MOVE_MS_MAX} ms: ${JSON.stringify(partitions)}`,
-      )
-    await sleep(POLL_MS)
-  }
 }
