@@ -110,9 +110,7 @@ export class QdrantVectorStore implements VectorStore {
       writtenAtMs: clock.nowMs(),
       points: result.points,
     }
-    const refused = await this.orForget(name, () =>
-      upsertAll(writer, batch, settings, () => this.checkTaken(collection, version)),
-    )
+    const refused = await upsertAll(writer, batch, settings, () => this.checkTaken(collection, version))
     return [...result.refused, ...refused]
   }
 
@@ -125,7 +123,7 @@ export class QdrantVectorStore implements VectorStore {
     const read = async (collection: OwnCollection) => {
       const { vectorNames: known } = collection
       const wanted = vectorNames === undefined ? null : vectorNames.filter((one) => known.has(one))
-      return await this.orForget(name, () => readPoints(rest, collection, ids, wanted, settings))
+      return await readPoints(rest, collection, ids, wanted, settings)
     }
     try {
       const seen = this.seen.get(name)
@@ -156,7 +154,7 @@ export class QdrantVectorStore implements VectorStore {
   async search(name: CollectionName, query: SearchQuery): Promise<Hit[]> {
     const { collection } = await this.checked(name, (seen) => checkQuery(shapeOf(seen), query))
     try {
-      return await this.orForget(name, () => this.searcher.search(collection.server, query))
+      return await this.searcher.search(collection.server, query)
     } catch (error) {
       if (!isVectorNameUnknown(error)) throw error
       throw new RequestError('search-vector-name', error.message, { status: 404, cause: error })
@@ -236,16 +234,6 @@ export class QdrantVectorStore implements VectorStore {
     }
     const collection = await this.look(name)
     return { collection, result: check(collection) }
-  }
-
-  /** The server knows better than what was last seen: what it denies is looked at again the next time. */
-  private async orForget<T>(name: CollectionName, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (error instanceof ConfigError) this.seen.delete(name)
-      throw error
-    }
   }
 
   /** Writes nothing: `update_only` of a point that nobody has. @throws {ConfigError} `qdrant-refused` when even that is refused */
