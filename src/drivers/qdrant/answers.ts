@@ -142,12 +142,7 @@ const on = ({ what, collection }: Asked) =>
   collection === null ? what : `${what} of collection ${collection}`
 
 /** The outcome of a request is not known, or it was not taken. */
-export function unavailable(
-  asked: Asked,
-  expected: string,
-  afterMs: number,
-  cause?: unknown,
-): UnavailableError {
+function unavailable(asked: Asked, expected: string, afterMs: number, cause?: unknown): UnavailableError {
   return new UnavailableError(
     'qdrant-unavailable',
     `${on(asked)}: expected ${expected}: it is asked again; look at the server if this goes on`,
@@ -162,14 +157,14 @@ export function collectionMissing({ collection }: Asked, reason: string): Config
   )
 }
 
-export function vectorNameUnknown({ collection }: Asked, reason: string): ConfigError {
+function vectorNameUnknown({ collection }: Asked, reason: string): ConfigError {
   return new ConfigError(
     'vector-name-unknown',
     `expected a vector name of collection ${collection}, got ${reason}: create it before it is written`,
   )
 }
 
-export function vectorDimension({ collection }: Asked, reason: string): ConfigError {
+function vectorDimension({ collection }: Asked, reason: string): ConfigError {
   return new ConfigError(
     'vector-dimension',
     `expected vectors of the dimensions of collection ${collection}, got ${reason}: the model is another than the collection's`,

@@ -68,6 +68,8 @@ export function serverPromises(scene: DriverScene): void {
       const query = { vectorName: A, vector: vectorOf(unit(0)), k: 1 }
       await scene.store.upsert(name, { epoch: 1, write: 1 }, [point])
       await other.dropVectorNames(name, [A])
+      const { point: bare } = (await scene.store.get(name, [idOf('u')], [A])).get(idOf('u'))!
+      assert.equal(bare.kind === 'vectors' && bare.vectors.size, 0)
       await assert.rejects(scene.store.upsert(name, { epoch: 1, write: 2 }, [point]), {
         code: 'vector-name-unknown',
       })
