@@ -22,6 +22,8 @@ const BASE: Readonly<Record<string, string>> = {
   'num.io.threads': '2',
   'background.threads': '2',
   'log.cleaner.dedupe.buffer.size': '2000000',
+  // How soon the cleaner looks again: 15 s by default, which a test of compaction would wait for.
+  'log.cleaner.backoff.ms': '500',
   /**
    * A broker that was killed comes back only after its old session has ended (DUPLICATE_BROKER_REGISTRATION until then):
    * 9 s by default. Shorter than 3 s, a busy machine would lose live brokers. A controlled shutdown ends the session itself,

@@ -17,7 +17,10 @@ export class KafkaCluster {
   readonly settings: KafkaSettings
   readonly clock: Clock
   private readonly parts: KafkajsParts
+  /** Shared ones, by node. */
   private readonly links = new Map<number, BrokerLink>()
+  /** All, those of coordinators, too. */
+  private readonly opened = new Set<BrokerLink>()
   private readonly opening = new Map<number, Promise<BrokerLink>>()
   private nodes: ClusterMetadata['nodes'] = new Map()
   /** By topic. */
@@ -132,8 +135,7 @@ export class KafkaCluster {
 
   close(): void {
     this.isClosed = true
-    this.seed?.close()
-    for (const link of this.links.values()) link.close()
+    for (const link of this.opened) link.close()
   }
 
   /** An open link, whoever it is to; else one to a known broker, else one to those in the settings. */
@@ -184,7 +186,9 @@ export class KafkaCluster {
   }
 
   private async link(host: string, port: number): Promise<BrokerLink> {
+    for (const link of this.opened) if (!link.isOpen) this.opened.delete(link)
     const link = await BrokerLink.open(this.parts, host, port)
+    this.opened.add(link)
     if (this.isClosed) link.close()
     return link
   }
