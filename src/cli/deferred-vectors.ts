@@ -1,9 +1,12 @@
 /** A store of vectors that needn't be reachable yet: until it is, every call says so, and whoever called tries again. */
 
 import type { UnavailableError } from '../errors.ts'
-import type { VectorStore } from '../vectors/vector-store.ts'
+import type { CollectionName, Point, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
 
 export class DeferredVectorStore implements VectorStore {
+  /** By collection, the newest version under which vectors are known to have been written. */
+  readonly written = new Map<CollectionName, WriteVersion>()
+
   private store: VectorStore | undefined
   private why: UnavailableError
 
@@ -11,18 +14,15 @@ export class DeferredVectorStore implements VectorStore {
     this.why = why
   }
 
-  /** From here on calls go through. */
-  reached(store: VectorStore): void {
+  /** From here on calls go through. @param written what was written before */
+  reached(store: VectorStore, written: ReadonlyMap<CollectionName, WriteVersion>): void {
     this.store = store
+    for (const [name, version] of written) this.note(name, version)
   }
 
   /** Why it can't be reached, as of the last attempt. */
   unreached(why: UnavailableError): void {
     this.why = why
-  }
-
-  get isReached(): boolean {
-    return this.store !== undefined
   }
 
   collections: VectorStore['collections'] = async () => this.there.collections()
@@ -35,7 +35,13 @@ export class DeferredVectorStore implements VectorStore {
   readerNames: VectorStore['readerNames'] = async (name) => this.there.readerNames(name)
   setReaderNames: VectorStore['setReaderNames'] = async (name, names) =>
     this.there.setReaderNames(name, names)
-  upsert: VectorStore['upsert'] = async (name, version, points) => this.there.upsert(name, version, points)
+  upsert: VectorStore['upsert'] = async (name, version, points) => {
+    const refused = await this.there.upsert(name, version, points)
+    const isWritten = ({ kind, id }: Point) => kind === 'vectors' && !refused.some((one) => one.id === id)
+    // Stubs are purged one day, so that they would not be found again.
+    if (points.some(isWritten)) this.note(name, version)
+    return refused
+  }
   get: VectorStore['get'] = async (name, ids, names) => this.there.get(name, ids, names)
   purgeStubs: VectorStore['purgeStubs'] = async (name, beforeMs) => this.there.purgeStubs(name, beforeMs)
   search: VectorStore['search'] = async (name, query) => this.there.search(name, query)
@@ -44,6 +50,15 @@ export class DeferredVectorStore implements VectorStore {
   alias: VectorStore['alias'] = async (alias) => this.there.alias(alias)
   setAlias: VectorStore['setAlias'] = async (alias, name) => this.there.setAlias(alias, name)
   close: VectorStore['close'] = async () => this.store?.close()
+
+  private note(name: CollectionName, version: WriteVersion): void {
+    const known = this.written.get(name)
+    const isNewer =
+      known === undefined ||
+      known.epoch < version.epoch ||
+      (known.epoch === version.epoch && known.write < version.write)
+    if (isNewer) this.written.set(name, version)
+  }
 
   private get there(): VectorStore {
     if (this.store === undefined) throw this.why

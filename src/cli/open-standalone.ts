@@ -69,7 +69,7 @@ export async function openStandalone(
     const opens = openVectors(directory, { settings, clock, controlLog, wasUsedBefore, takeOver })
     const { vectors } = opens
     // Before its file: a search that still reads vectors into memory is told, not broken.
-    closers.push(() => vectors.close())
+    closers.push(() => opens.close())
     const settled = await withKeptHorizon(settings, {
       remembered: new OfVectors(directory.main).horizonDays(),
       vectors: 'vectors' in directory ? vectors : null,

@@ -36,6 +36,7 @@ export interface OpenedVectors {
   reach(): Promise<boolean>
   /** Marks states and vectors as of one time, so that a backup of either is told from what is there. */
   agree(view: View): Promise<void>
+  close(): Promise<void>
 }
 
 interface OpenOptions {
@@ -76,6 +77,7 @@ function ofDirectory(
       return rebuildIfLost({ controlLog, vectors, wasUsedBefore, state, agree })
     },
     agree: async () => directory.agree(),
+    close: () => vectors.close(),
   }
 }
 
@@ -93,9 +95,9 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
       if (takeOver) await found.dropStrangers(store)
       const state = await found.look(await store.collections(), view)
       // What the registry wants isn't there yet: it counts as confirmed once the pipeline has made it.
-      const agree = () => found.agree(null)
+      const agree = () => found.agree(null, new Map())
       const isRebuilt = await rebuildIfLost({ controlLog, vectors: store, wasUsedBefore, state, agree })
-      vectors.reached(store)
+      vectors.reached(store, memory.server()?.written ?? new Map())
       marks = found
       return isRebuilt
     } catch (error) {
@@ -104,7 +106,15 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
       throw error
     }
   }
-  return { vectors, reach, agree: async (view) => marks?.agree(view) }
+  return {
+    vectors,
+    reach,
+    agree: async (view) => marks?.agree(view, vectors.written),
+    close: async () => {
+      marks?.remember(vectors.written)
+      await vectors.close()
+    },
+  }
 }
 
 /** The vectors as somebody sees them who only looks, beside a running freshet or without one. */

@@ -8,7 +8,7 @@ import type { OfVectors, ServerMemory } from '../drivers/sqlite/of-vectors.ts'
 import { ConfigError } from '../errors.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import type { View } from '../pipeline/view.ts'
-import type { CollectionInfo, CollectionName, VectorStore } from '../vectors/vector-store.ts'
+import type { CollectionInfo, CollectionName, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
 
 interface Mark {
   /** Who writes: the id of a data directory, or the name of a consumer group. */
@@ -32,7 +32,11 @@ export interface NotedCollections {
   noteAll(note: string): Promise<void>
   /** The note that collections get when they are made. */
   noteNew(note: string): void
+  /** Whether any point bears the version, or a newer one. */
+  holdsSince(name: CollectionName, version: WriteVersion): Promise<boolean>
 }
+
+type Written = ReadonlyMap<CollectionName, WriteVersion>
 
 /**
  * What the server's vectors are, beside the states that say when they were written.
@@ -42,7 +46,7 @@ export interface NotedCollections {
  */
 export type ServerVectors = 'matching' | 'lacking' | 'foreign'
 
-/** How long a mark is kept: a backup of the server that is younger than the last mark is not known as one. */
+/** How long a mark is kept: states from a backup that is younger than the last mark are not known as such. */
 const MARK_AGE_MS = 3_600_000
 
 export class ServerMarks {
@@ -52,6 +56,7 @@ export class ServerMarks {
   private readonly owner: string
   private markedMs = Number.NEGATIVE_INFINITY
   private confirmed = ''
+  private written = ''
   private isRefused = false
 
   constructor(server: NotedCollections, memory: OfVectors, clock: Clock, owner = memory.owner()) {
@@ -77,7 +82,18 @@ export class ServerMarks {
     if (memory === null) return notes.size === 0 ? 'lacking' : 'foreign'
     const ages = [...notes.values()].map((text) => ageOf(JSON.parse(text!) as Note, memory))
     if (ages.includes('foreign')) return 'foreign'
-    return ages.includes('lacking') || isSomethingGone(infos, memory, view) ? 'lacking' : 'matching'
+    if (ages.includes('lacking') || isSomethingGone(infos, memory, view)) return 'lacking'
+    return (await this.isOlder(memory, notes)) ? 'lacking' : 'matching'
+  }
+
+  /** A collection keeps its mark when a snapshot is put into it, so its points are asked as well. */
+  private async isOlder(
+    { written }: ServerMemory,
+    notes: ReadonlyMap<CollectionName, unknown>,
+  ): Promise<boolean> {
+    for (const [name, version] of written)
+      if (notes.has(name) && !(await this.server.holdsSince(name, version))) return true
+    return false
   }
 
   /** Drops the collections of others: their data is gone, or never mattered. */
@@ -86,17 +102,21 @@ export class ServerMarks {
   }
 
   /**
-   * Marks both sides as of one time, where an hour has passed or collections and names are others than those remembered.
+   * Remembers what was written, and marks both sides as of one time, where an hour has passed or collections and names are
+   * others than those remembered.
    *
    * @param view what the registry wants, and is there; null: nothing yet
    * @throws {UnavailableError} the former mark still holds
    */
-  async agree(view: View | null): Promise<void> {
+  async agree(view: View | null, written: Written): Promise<void> {
     const confirmed = view === null ? new Map<CollectionName, string[]>() : namesOf(view)
     const text = JSON.stringify([...confirmed])
     const nowMs = this.clock.nowMs()
     const isDue = text !== this.confirmed || nowMs - this.markedMs >= MARK_AGE_MS
-    if (!isDue || this.isRefused) return
+    if (!isDue || this.isRefused) {
+      this.remember(written)
+      return
+    }
     const before = this.memory.server()
     const mark = before === null ? null : (JSON.parse(before.mark) as Mark)
     const next: Mark = { owner: this.owner, count: (mark?.count ?? 0) + 1, once: randomUUID() }
@@ -106,12 +126,21 @@ export class ServerMarks {
       // Collections that somebody with more rights made: they are as they were marked then.
       if (!isForbidden(error)) throw error
       this.isRefused = true
+      this.remember(written)
       return
     }
-    this.memory.rememberServer({ mark: JSON.stringify(next), confirmed })
+    this.memory.rememberServer({ mark: JSON.stringify(next), confirmed, written })
     await this.note({ mark: next })
     this.markedMs = nowMs
     this.confirmed = text
+  }
+
+  /** Costs the server nothing, so it may be done as often as one likes. */
+  remember(written: Written): void {
+    const text = JSON.stringify([...written])
+    if (text === this.written) return
+    this.memory.rememberWritten(written)
+    this.written = text
   }
 
   private strangers(notes: ReadonlyMap<CollectionName, string | null>) {

@@ -185,6 +185,31 @@ test('collections that came back from a snapshot are known by their mark', () =>
     assert.deepEqual(await restarted(qdrant), { isRebuilt: false, users: ['ada'] })
   }))
 
+test('points that came back from a snapshot, under the mark of today, are known by their versions', () =>
+  withQdrant(async (qdrant) => {
+    await qdrant.running((running) => ingest(running, event('ada', 1), event('ben', 1)))
+    const points = new Map(qdrant.collection!.points)
+    await qdrant.running((running) => ingest(running, event('ada', 2)))
+    assert.equal((await restarted(qdrant)).isRebuilt, false)
+    // As Qdrant recovers a snapshot into a collection that is there: its points, and none of its metadata.
+    for (const [id, point] of points) qdrant.collection!.points.set(id, point)
+    await qdrant.running(async (running) => {
+      assert.equal(running.standalone.isRebuilt, true)
+      await assertRight(running, 2)
+    })
+    assert.equal((await restarted(qdrant)).isRebuilt, false)
+  }))
+
+test('vectors that nobody has any more are no sign of a snapshot', () =>
+  withQdrant(async (qdrant) => {
+    await qdrant.running((running) => ingest(running, event('ada', 1)))
+    await qdrant.running(async ({ service, standalone }) => {
+      await service.forget(ref('ada'))
+      await standalone.untilIdle()
+    })
+    assert.deepEqual(await restarted(qdrant), { isRebuilt: false, users: [] })
+  }))
+
 test('beside states from a backup no user stays whom only later vectors knew', () =>
   withQdrant(async (qdrant) => {
     const [file, backup] = [join(qdrant.dataDir, 'freshet.db'), join(qdrant.root, 'backup.db')]

@@ -75,15 +75,19 @@ const COLLECTION_MISSING = /Collection `.*` doesn't exist/s
 const LOCKED = /^Storage locked/
 const READ_ONLY = /Global manage access is required|Write access to collection .* is required/
 
-/** Only `completed` is done: `acknowledged` and `wait_timeout` come with 200 as well, and may never be applied. */
+/**
+ * Only `completed` is done: `acknowledged`, `wait_timeout` and `clock_rejected` come with 200 as well, and may never be
+ * applied. The id of an operation is left out where no shard took one, so that it tells nothing; what also has a status
+ * is a collection's description.
+ */
 function judgeSuccess(answer: Answer & { kind: 'http' }, asked: Asked, nowMs: number): Verdict {
   const { body } = answer
   if (typeof body !== 'object' || body === null || !('result' in body))
     return unknown(asked, `Qdrant's answer, got ${reasonOf(body)}`, answer, nowMs)
   const { result } = body
-  const status =
-    typeof result === 'object' && result !== null && 'operation_id' in result && 'status' in result
-  if (status && result.status !== 'completed')
+  const isUpdate =
+    typeof result === 'object' && result !== null && 'status' in result && !('optimizer_status' in result)
+  if (isUpdate && result.status !== 'completed')
     return unknown(asked, `status completed, got ${result.status}`, answer, nowMs)
   return { kind: 'done', result }
 }
@@ -142,7 +146,12 @@ const on = ({ what, collection }: Asked) =>
   collection === null ? what : `${what} of collection ${collection}`
 
 /** The outcome of a request is not known, or it was not taken. */
-function unavailable(asked: Asked, expected: string, afterMs: number, cause?: unknown): UnavailableError {
+export function unavailable(
+  asked: Asked,
+  expected: string,
+  afterMs: number,
+  cause?: unknown,
+): UnavailableError {
   return new UnavailableError(
     'qdrant-unavailable',
     `${on(asked)}: expected ${expected}: it is asked again; look at the server if this goes on`,

@@ -2,7 +2,7 @@
 
 import type { Schemas } from '@qdrant/js-client-rest'
 import { invariant } from '../../errors.ts'
-import type { PointId, SearchFilter } from '../../vectors/vector-store.ts'
+import type { PointId, SearchFilter, WriteVersion } from '../../vectors/vector-store.ts'
 import { toTime } from './point-payload.ts'
 
 type Filter = Schemas['Filter']
@@ -34,6 +34,15 @@ export function searchFilter(
 
 export function stubFilter(): Filter {
   return { must: [{ key: 'stub', match: { value: true } }] }
+}
+
+/** Points of the version or a newer one. */
+export function sinceFilter({ epoch, write }: WriteVersion): Filter {
+  const sameEpoch = [
+    { key: 'epoch', range: { gte: epoch, lte: epoch } },
+    { key: 'write', range: { gte: write } },
+  ]
+  return { should: [{ key: 'epoch', range: { gt: epoch } }, { must: sameEpoch }] }
 }
 
 /** Stubs written before the time (V3). */

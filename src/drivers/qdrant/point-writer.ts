@@ -2,7 +2,7 @@
 
 import type { UnavailableError } from '../../errors.ts'
 import type { Point, WriteVersion } from '../../vectors/vector-store.ts'
-import { type Asked, errorOf, type Verdict } from './answers.ts'
+import { type Asked, errorOf, unavailable, type Verdict } from './answers.ts'
 import type { ServerName } from './server-names.ts'
 
 /** What is written in one request, whole points under one version. */
@@ -20,6 +20,8 @@ export type WriteOutcome =
   /** The server closed while it was sent; the error is what it is where nothing smaller can be sent. */
   | { kind: 'cut-off'; error: UnavailableError }
 
+const ASK_AGAIN_MS = 1_000
+
 export interface PointWriter {
   /** Bytes that a point takes on the wire, rather too many than too few. */
   sizeBytes(point: Point): number
@@ -35,7 +37,11 @@ export interface PointWriter {
 
 /** @throws what the verdict is where no smaller request would fare better */
 export function outcomeOf(asked: Asked, verdict: Verdict): WriteOutcome {
-  if (verdict.kind === 'done') return { kind: 'written' }
+  if (verdict.kind === 'done') {
+    const { result } = verdict
+    if (typeof result === 'object' && result !== null && 'status' in result) return { kind: 'written' }
+    throw unavailable(asked, `status completed, got ${JSON.stringify(result)}`, ASK_AGAIN_MS)
+  }
   if (verdict.kind === 'error' || verdict.kind === 'exists') throw errorOf(asked, verdict)
   return verdict
 }

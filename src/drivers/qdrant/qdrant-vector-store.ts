@@ -201,6 +201,11 @@ export class QdrantVectorStore implements VectorStore {
     this.catalogue.noteNew(note)
   }
 
+  /** Whether any point bears the version, or a newer one. */
+  holdsSince(name: CollectionName, version: WriteVersion): Promise<boolean> {
+    return this.catalogue.holdsSince(name, version)
+  }
+
   /** Puts a note on every collection there is. @throws {ConfigError} `qdrant-key-rights`, `qdrant-key-read-only` */
   noteAll(note: string): Promise<void> {
     return this.catalogue.noteAll(note)

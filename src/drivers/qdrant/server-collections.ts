@@ -9,11 +9,12 @@ import type {
   CollectionName,
   CollectionSpec,
   Difference,
+  WriteVersion,
 } from '../../vectors/vector-store.ts'
 import { collectionMissing, errorOf, type Verdict } from './answers.ts'
 import { creation, differences, mendingPatch, vectorCreation } from './collection-config.ts'
 import { missingIndexes, PAYLOAD_INDEXES } from './payload-indexes.ts'
-import { stubFilter } from './point-filters.ts'
+import { sinceFilter, stubFilter } from './point-filters.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import type { RestClient } from './rest-client.ts'
 import { checkVectorName, localName, type ServerName, serverName } from './server-names.ts'
@@ -175,6 +176,17 @@ export class ServerCollections {
   /** The note of those that are made from now on. */
   noteNew(note: string): void {
     this.noteOfNew = note
+  }
+
+  /** Whether any point bears the version, or a newer one: where none does, the points are of a former time. */
+  async holdsSince(name: CollectionName, version: WriteVersion): Promise<boolean> {
+    const { server } = await this.existing(name)
+    const asked = { what: 'look for points', collection: server }
+    const body = { filter: sinceFilter(version), limit: 1, with_payload: false, with_vector: false }
+    const { points } = await this.rest.result<Schemas['ScrollResult']>(asked, (api, init) =>
+      api.scrollPoints({ collection_name: server, ...body }, init),
+    )
+    return points.length > 0
   }
 
   async noteAll(note: string): Promise<void> {

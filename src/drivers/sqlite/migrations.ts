@@ -105,10 +105,11 @@ INSERT INTO file_pair VALUES (NULL, NULL);
 
 /**
  * One row: what a data directory knows of its vectors, wherever they lie. `owner` is its id, `horizon` what they were read
- * with; `mark` and `confirmed` (collection -> vector names) are of vectors on a server, as it was left.
+ * with; `mark`, `confirmed` (collection -> vector names) and `written` (collection -> version) are of vectors on a server,
+ * as it was left.
  */
 const OF_VECTORS = `
-CREATE TABLE of_vectors (owner TEXT NOT NULL, horizon TEXT, mark TEXT, confirmed TEXT);
+CREATE TABLE of_vectors (owner TEXT NOT NULL, horizon TEXT, mark TEXT, confirmed TEXT, written TEXT);
 `
 
 /** Steps of freshet.db. */

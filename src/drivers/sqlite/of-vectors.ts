@@ -1,7 +1,7 @@
 /** What a data directory knows of its vectors: whose they are, the horizon they were read with, and how a server was left. */
 
 import { randomUUID } from 'node:crypto'
-import type { CollectionName } from '../../vectors/vector-store.ts'
+import type { CollectionName, WriteVersion } from '../../vectors/vector-store.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 /** Vectors on a server, as this directory left them. */
@@ -10,9 +10,17 @@ export interface ServerMemory {
   mark: string
   /** Collection -> vector names that were there; what is missing later was lost. */
   confirmed: ReadonlyMap<CollectionName, readonly string[]>
+  /** The last version under which vectors were written to a collection; where nothing as new is found, it is older. */
+  written: ReadonlyMap<CollectionName, WriteVersion>
 }
 
-type Row = [owner: string, horizon: string | null, mark: string | null, confirmed: string | null]
+type Row = [
+  owner: string,
+  horizon: string | null,
+  mark: string | null,
+  confirmed: string | null,
+  written: string | null,
+]
 
 export class OfVectors {
   private readonly database: SqliteDatabase
@@ -47,21 +55,30 @@ export class OfVectors {
 
   /** @returns null: no server was ever marked, or vectors lay elsewhere meanwhile */
   server(): ServerMemory | null {
-    const [, , mark, confirmed] = this.row() ?? [null, null, null, null]
+    const [, , mark = null, confirmed, written] = this.row() ?? []
     if (mark === null) return null
-    return { mark, confirmed: new Map(JSON.parse(confirmed!) as [CollectionName, string[]][]) }
+    return {
+      mark,
+      confirmed: new Map(JSON.parse(confirmed!) as [CollectionName, string[]][]),
+      written: new Map(JSON.parse(written!) as [CollectionName, WriteVersion][]),
+    }
   }
 
-  rememberServer({ mark, confirmed }: ServerMemory): void {
-    this.update('mark = ?, confirmed = ?', mark, JSON.stringify([...confirmed]))
+  rememberServer({ mark, confirmed, written }: ServerMemory): void {
+    const texts = [JSON.stringify([...confirmed]), JSON.stringify([...written])]
+    this.update('mark = ?, confirmed = ?, written = ?', mark, ...texts)
+  }
+
+  rememberWritten(written: ServerMemory['written']): void {
+    this.update('written = ?', JSON.stringify([...written]))
   }
 
   forgetServer(): void {
-    if (this.server() !== null) this.update('mark = NULL, confirmed = NULL')
+    if (this.server() !== null) this.update('mark = NULL, confirmed = NULL, written = NULL')
   }
 
   private row(): Row | undefined {
-    const sql = 'SELECT owner, horizon, mark, confirmed FROM of_vectors'
+    const sql = 'SELECT owner, horizon, mark, confirmed, written FROM of_vectors'
     return this.database.read(() => this.database.prepare(sql).get()) as unknown as Row | undefined
   }
 
