@@ -1,6 +1,6 @@
 /** What the settings of a Qdrant server must agree on, with each other and with the rules of writing. */
 
-import { type Contradiction, LOOPBACK } from './contradiction.ts'
+import { type Contradiction, LOOPBACK, shownAddress } from './contradiction.ts'
 import type { Settings } from './settings.ts'
 
 type QdrantSection = Settings['vectors']['qdrant']
@@ -44,7 +44,7 @@ function addressChecks(qdrant: QdrantSection, name: 'url' | 'grpcUrl'): Contradi
     return [
       {
         path,
-        message: `${name} must be an address such as https://qdrant.example:6333, got ${text}: correct it`,
+        message: `${name} must be an address such as https://qdrant.example:6333, got ${shownAddress(text)}: correct it`,
       },
     ]
   // What stands there may be a secret: it is not repeated.

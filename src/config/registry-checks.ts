@@ -1,6 +1,6 @@
 /** What the settings of a schema registry must agree on. */
 
-import { type Contradiction, LOOPBACK } from './contradiction.ts'
+import { type Contradiction, LOOPBACK, shownAddress } from './contradiction.ts'
 import type { Settings } from './settings.ts'
 
 const SECTION = 'events.registry'
@@ -23,7 +23,10 @@ function addressChecks(text: string, path: string, hasPassword: boolean): Contra
   const isPlain = url?.protocol === 'http:'
   if (url === null || (!isPlain && url.protocol !== 'https:'))
     return [
-      { path, message: `must be an address such as https://registry.example:8081, got ${text}: correct it` },
+      {
+        path,
+        message: `must be an address such as https://registry.example:8081, got ${shownAddress(text)}: correct it`,
+      },
     ]
   // What stands there may be a secret: it is not repeated.
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')

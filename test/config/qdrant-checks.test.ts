@@ -38,6 +38,8 @@ test('a key is never sent in clear beyond this machine', () => {
 test('an address that is none, or that holds a secret, is refused, and the secret is not repeated', () => {
   assert.match(lint({ url: 'qdrant:6333' })[0]!, /url must be an address such as https:/)
   assert.match(lint({ url: 'ftp://qdrant' })[0]!, /url must be an address such as https:/)
+  for (const url of ['me:hunter2@qdrant:6333', 'ftp://me:hunter2@qdrant', 'http//qdrant?key=hunter2'])
+    assert.match(lint({ url })[0]!, /^(?!.*hunter2).*url must be an address such as https:/)
   for (const text of ['https://me:horse@qdrant', 'https://qdrant?api-key=horse', 'https://qdrant#horse']) {
     const [finding = '', ...more] = lint({ url: text })
     assert.match(finding, /put the key into apiKey/)

@@ -25,10 +25,11 @@ export function serverAddress(
 ): ServerAddress {
   const parsed = URL.parse(url)
   const port = parsed === null ? undefined : PORTS[parsed.protocol]
+  // Before an @, and after a ? or #, stand secrets: they are not repeated.
   if (parsed === null || port === undefined)
     throw new ConfigError(
       'qdrant-url',
-      `expected http://host:${setting === 'url' ? 6333 : 6334} or https://host, got ${url}: set vectors.qdrant.${setting}`,
+      `expected http://host:${setting === 'url' ? 6333 : 6334} or https://host, got ${/[@?#]/.test(url) ? 'one with a user, a query or a fragment' : url}: set vectors.qdrant.${setting}`,
     )
   if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '')
     throw new ConfigError(

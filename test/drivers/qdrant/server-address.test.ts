@@ -39,6 +39,8 @@ test('a key never travels in clear beyond this machine', () => {
 test('what is no address of a server is refused, and a password in it is not repeated', () => {
   for (const url of ['qdrant:6333', '127.0.0.1:6333', 'ftp://qdrant', '', 'http://', 'grpc://qdrant:6334'])
     assert.throws(() => serverAddress(url, null), { code: 'qdrant-url' }, url)
+  for (const url of ['me:hunter2@qdrant:6333', 'ftp://me:hunter2@qdrant', 'http//me:hunter2@qdrant'])
+    assert.throws(() => serverAddress(url, null), { code: 'qdrant-url', message: /^(?!.*hunter2)/s }, url)
   for (const url of ['https://me:hunter2@qdrant', 'https://qdrant?api-key=hunter2', 'https://qdrant#hunter2'])
     assert.throws(() => serverAddress(url, null), { code: 'qdrant-url', message: /^(?!.*hunter2)/s }, url)
 })
