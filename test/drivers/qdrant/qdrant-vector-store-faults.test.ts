@@ -58,7 +58,8 @@ async function found({ store, name }: Scene, axis = 0): Promise<string[]> {
 async function lateWrite(scene: Scene, points: readonly Point[]) {
   const { place, double, name } = scene
   const { promise, resolve } = Promise.withResolvers<void>()
-  const hasty = await place.open({ timeoutMs: 60 })
+  // It must be opened within the time, on a busy machine, too.
+  const hasty = await place.open({ timeoutMs: 500 })
   double.faults.add(UPSERT, hold(promise))
   await assert.rejects(hasty.upsert(name, { epoch: 1, write: 1 }, points), unavailable)
   return async () => {
