@@ -11,8 +11,8 @@ type Limits = Pick<QdrantSettings, 'requestPointsMax' | 'requestBytesMax'>
  * Writes a batch, request after request, all under its one version: V1 asks for no more, the ids differ. What fails
  * midway leaves the outcome unknown as a whole, and the whole is sent again.
  *
- * @param blameless called once, when the server first refuses something: throws when it would refuse anything at all,
- *   so that no user is blamed for what only the operator can mend
+ * @param blameless called when the server first refuses something, and again for each point before it is blamed: throws
+ *   when the server would refuse anything at all now, so that no user is blamed for what only the operator can mend
  * @returns the points that the server refused by themselves; all others are written
  * @throws whatever the writer throws
  */
@@ -24,8 +24,9 @@ export async function upsertAll(
 ): Promise<RefusedPoint[]> {
   const refused: RefusedPoint[] = []
   let isAsked = false
-  const ask = async () => {
-    if (!isAsked) await blameless()
+  const ask = async (isAlone: boolean) => {
+    // A limit of the whole collection may have been reached since it was asked first.
+    if (isAlone || !isAsked) await blameless()
     isAsked = true
   }
   for (const points of requests(writer, batch.points, limits))
@@ -61,12 +62,12 @@ export function requests(
 async function upsertSome(
   writer: PointWriter,
   batch: PointBatch,
-  ask: () => Promise<void>,
+  ask: (isAlone: boolean) => Promise<void>,
 ): Promise<RefusedPoint[]> {
   const { points } = batch
   const outcome = await writer.write(batch)
   if (outcome.kind === 'written') return []
-  if (outcome.kind === 'refused') await ask()
+  if (outcome.kind === 'refused') await ask(points.length === 1)
   if (points.length === 1) return [alone(points[0]!.id, outcome)]
   const middle = Math.ceil(points.length / 2)
   const first = await upsertSome(writer, { ...batch, points: points.slice(0, middle) }, ask)

@@ -77,13 +77,27 @@ test('where the server refuses whatever it gets, no user is blamed', async () =>
   assert.equal(sent.length, 1)
 })
 
-test('it is asked once whether the server takes anything, however many points are bad', async () => {
+test('whether the server takes anything is asked at the first refusal, and before each point is blamed', async () => {
   const { writer } = writerOf(() => REFUSED)
   let asked = 0
   const ask = async () => void asked++
   const refused = await upsertAll(writer, batchOf(pointsOf(8)), { ...LIMITS, requestPointsMax: 4 }, ask)
   assert.equal(refused.length, 8)
-  assert.equal(asked, 1)
+  assert.equal(asked, 1 + 8)
+})
+
+test('where a collection is full after a bad point, nobody else is blamed for it', async () => {
+  const bad = idOf('u1')
+  let isFull = false
+  const { writer } = writerOf((points) => (isFull || points.some(({ id }) => id === bad) ? REFUSED : WRITTEN))
+  const asked: boolean[] = []
+  const ask = async () => {
+    asked.push(isFull)
+    if (isFull) throw new ConfigError('qdrant-refused', 'Max points count limit of 1000 reached!')
+    isFull = asked.length === 2
+  }
+  await assert.rejects(upsertAll(writer, batchOf(pointsOf(8)), LIMITS, ask), { code: 'qdrant-refused' })
+  assert.deepEqual(asked, [false, false, true])
 })
 
 test('a body that is too large is halved until it fits, and a point that never does is named', async () => {
