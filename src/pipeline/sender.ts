@@ -57,7 +57,8 @@ export class Sender {
       if (!ownership.maySend(nowMs) || !isOwned() || nowMs - startMs > settings.repeatMsMax) break
       try {
         const refused = await vectors.upsert(target.collection, version, points)
-        return { outcome: (await this.readBack(write)) ? 'acknowledged' : 'unknown', refused }
+        const isOurs = await this.readBack(write, refused)
+        return { outcome: isOurs ? 'acknowledged' : 'unknown', refused }
       } catch (error) {
         if (error instanceof ConfigError && CHANGED_MEANWHILE.has(error.code)) {
           await this.checkStillWanted(target, error, attempt)
@@ -86,10 +87,16 @@ export class Sender {
   }
 
   /** V4: the first write of an epoch is read back; a higher version there means that somebody newer owns the partition. */
-  private async readBack({ target, version, points }: Write): Promise<boolean> {
+  private async readBack(
+    { target, version, points }: Write,
+    refused: readonly RefusedPoint[],
+  ): Promise<boolean> {
     const { ownership, vectors } = this.parts
     if (ownership.readBackDone || version.epoch !== ownership.epoch) return true
-    const { id } = points[0]!
+    const written = points.find((point) => refused.every((one) => one.id !== point.id))
+    // What the store never takes tells nothing about owners: the next write does.
+    if (written === undefined) return true
+    const { id } = written
     const stored = (await vectors.get(target.collection, [id], [])).get(id)
     if (stored !== undefined && stored.version.epoch > version.epoch) {
       ownership.fenced(stored.version.epoch)

@@ -226,6 +226,16 @@ test('a first write that was refused by a newer epoch says so, and is not acknow
   assert.equal(bench.fencedBy, EPOCH + 1)
 })
 
+test('a first write of which nothing was taken shows nothing: the next one is read back instead (V4)', async () => {
+  const error = new RecordError('point-refused', 'as told')
+  const bench = new Bench([{ id: point.id, error }], [])
+  bench.stored = [storedAt(EPOCH + 1)]
+  assert.equal((await bench.send()).outcome, 'acknowledged')
+  assert.deepEqual([bench.reads, bench.fencedBy], [0, undefined])
+  assert.equal((await bench.send()).outcome, 'unknown')
+  assert.equal(bench.fencedBy, EPOCH + 1)
+})
+
 test('a first write that could not be read back is sent again: it counts only once it was seen (V4)', async () => {
   const bench = new Bench([])
   bench.stored = [down(), storedAt(EPOCH)]
