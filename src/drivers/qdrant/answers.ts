@@ -32,6 +32,8 @@ export type Verdict =
 /** A server that asks for longer is asked again after this all the same: who waits holds its partitions back. */
 const RETRY_AFTER_MS_MAX = 60_000
 const RETRY_AFTER_MS_DEFAULT = 1_000
+/** Whoever says 0 is asked again soon, not at once and for ever. */
+const RETRY_AFTER_MS_MIN = 100
 
 /** Connections that died under the request: a kept one that the server had closed already, most of the time. */
 const DROPPED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
@@ -117,14 +119,14 @@ function unknown(asked: Asked, expected: string, answer: Answer, nowMs: number):
 /**
  * Of `Retry-After`, in whichever of its two forms. The client takes the first character of it.
  *
- * @returns milliseconds, at most a minute; undefined where there is none that can be read
+ * @returns milliseconds, 100 to a minute; undefined where there is none that can be read
  */
 export function retryAfterMs(header: string | null, nowMs: number): number | undefined {
   if (header === null) return undefined
   const text = header.trim()
   const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs
   if (Number.isNaN(ms)) return undefined
-  return Math.min(Math.max(Math.ceil(ms), 0), RETRY_AFTER_MS_MAX)
+  return Math.min(Math.max(Math.ceil(ms), RETRY_AFTER_MS_MIN), RETRY_AFTER_MS_MAX)
 }
 
 /** The server's own words: in `status.error`, or the whole body as a text. */

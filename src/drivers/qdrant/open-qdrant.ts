@@ -1,8 +1,9 @@
 /** Opens the store of vectors on a Qdrant server: nothing is written before its version, key and address are known to do. */
 
-import { ConfigError } from '../../errors.ts'
+import { ConfigError, UnavailableError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import { errorOf } from './answers.ts'
+import { codeOf } from './attempts.ts'
 import { GrpcClient } from './grpc-client.ts'
 import { GrpcPointWriter } from './grpc-point-writer.ts'
 import type { PointWriter } from './point-writer.ts'
@@ -12,7 +13,7 @@ import { RestClient } from './rest-client.ts'
 import { RestPointWriter } from './rest-point-writer.ts'
 
 /**
- * @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear`, `qdrant-version`, `qdrant-key`, `qdrant-key-read-only`
+ * @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear`, `qdrant-tls`, `qdrant-version`, `qdrant-key`, `qdrant-key-read-only`
  * @throws {UnavailableError} `qdrant-unavailable`
  */
 export async function openQdrant(settings: QdrantSettings, clock: Clock): Promise<QdrantVectorStore> {
@@ -25,9 +26,23 @@ export async function openQdrant(settings: QdrantSettings, clock: Clock): Promis
     return new QdrantVectorStore({ settings, clock, rest, writer, server: { version, mayManage } })
   } catch (error) {
     await rest.close()
-    throw error
+    throw tlsError(error) ?? error
   }
 }
+
+/** Certificates and protocols don't mend themselves: whoever starts is told, instead of waiting. */
+function tlsError(error: unknown): ConfigError | null {
+  const code = error instanceof UnavailableError ? codeOf(error.cause) : null
+  if (code === null || !TLS_CODES.test(code)) return null
+  return new ConfigError(
+    'qdrant-tls',
+    `expected a TLS server with a certificate that this machine trusts, got ${code}: name its authority's file in NODE_EXTRA_CA_CERTS, or correct vectors.qdrant.url`,
+    { cause: error },
+  )
+}
+
+/** OpenSSL's, and those that Node gives to certificates. */
+const TLS_CODES = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/
 
 /** Points are written over gRPC where its address is given, for that is what costs; all else goes over REST. */
 async function openWriter(settings: QdrantSettings, clock: Clock, rest: RestClient): Promise<PointWriter> {

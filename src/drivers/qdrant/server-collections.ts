@@ -61,7 +61,8 @@ export class ServerCollections {
 
   /** Those of this environment that freshet made; what others keep on the server is not looked at. */
   async infos(): Promise<CollectionInfo[]> {
-    return Promise.all((await this.all()).map((found) => this.info(found)))
+    const infos = await Promise.all((await this.all()).map((found) => this.info(found)))
+    return infos.filter((info) => info !== null)
   }
 
   private async all(): Promise<OwnCollection[]> {
@@ -72,13 +73,19 @@ export class ServerCollections {
     return found.filter((one) => one !== null && one !== 'foreign')
   }
 
-  private async info(found: OwnCollection): Promise<CollectionInfo> {
+  /** @returns null where it was dropped while it was looked at */
+  private async info(found: OwnCollection): Promise<CollectionInfo | null> {
     const { spec, readerNames, vectorNames, info, server } = found
     const isExact = (info.points_count ?? 0) <= EXACT_COUNT_MAX
-    const stubs = await this.count(server, stubFilter(), isExact)
-    const all = isExact ? await this.count(server, undefined, true) : (info.points_count ?? 0)
-    const points = Math.max(0, all - stubs)
-    return { ...spec, vectorNames: [...vectorNames], readerNames, points, stubs }
+    try {
+      const stubs = await this.count(server, stubFilter(), isExact)
+      const all = isExact ? await this.count(server, undefined, true) : (info.points_count ?? 0)
+      const points = Math.max(0, all - stubs)
+      return { ...spec, vectorNames: [...vectorNames], readerNames, points, stubs }
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw error
+    }
   }
 
   async count(server: ServerName, filter: Schemas['Filter'] | undefined, exact: boolean): Promise<number> {
@@ -234,8 +241,7 @@ export class ServerCollections {
     const verdict = await this.rest.ask(asked, (api, init) =>
       api.getCollection({ collection_name: server }, init),
     )
-    if (verdict.kind === 'error' && (verdict.error as { code: string }).code === 'collection-missing')
-      return null
+    if (verdict.kind === 'error' && isMissing(verdict.error)) return null
     if (verdict.kind !== 'done') throw errorOf(asked, verdict)
     const info = verdict.result as Info
     const metadata: Record<string, unknown> = info.config.metadata ?? {}
@@ -263,6 +269,10 @@ function checkVectors({ server, spec, info }: OwnCollection): void {
         'collection-mismatch',
         `expected vectors of ${spec.dimensions} dimensions compared by Cosine in collection ${server}, got ${name} with ${size} by ${distance}: delete that vector name, or set another vectors.qdrant.prefix`,
       )
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ConfigError && error.code === 'collection-missing'
 }
 
 /** @returns whether a creation found that it is there: 409, in older servers 400 */

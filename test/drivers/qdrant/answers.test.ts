@@ -100,16 +100,16 @@ test('only a connection that died is worth a second try at once', () => {
   assert.deepEqual(codes.sort(), ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 })
 
-test('Retry-After is read in seconds and as a date, and bounded by a minute', () => {
+test('Retry-After is read in seconds and as a date, at least 100 ms and at most a minute', () => {
   const read: [string | null, number | undefined][] = [
     ['37', 37_000],
     ['5', 5_000],
-    ['0', 0],
+    ['0', 100],
     ['0.25', 250],
     [' 12 ', 12_000],
     ['3600', 60_000],
     ['Tue, 24 Nov 2026 12:00:05 GMT', 5_000],
-    ['Tue, 24 Nov 2026 11:00:00 GMT', 0],
+    ['Tue, 24 Nov 2026 11:00:00 GMT', 100],
     ['Wed, 25 Nov 2026 12:00:00 GMT', 60_000],
     ['soon', undefined],
     ['', undefined],

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
 import type { QdrantSettings } from '../../../src/drivers/qdrant/qdrant-settings.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
+import { opensslMissing } from '../../kafka/certificates.ts'
 import { type DoubleOptions, type QdrantDouble, startQdrantDouble } from './double/qdrant-double.ts'
 import { startFaultyProxy } from './faulty-proxy.ts'
 import { startScriptedServer } from './scripted-server.ts'
@@ -96,6 +98,32 @@ test('a server that is not there, or does not answer, is nobody’s fault yet', 
   await assert.rejects(openQdrant(settingsOf(proxy.url), clock), unavailable)
   await proxy.close()
   await double.close()
+})
+
+test('a server that speaks no TLS is named at once', async () => {
+  const plain = await startScriptedServer(() => ({ body: {} }))
+  await assert.rejects(openQdrant(settingsOf(plain.url.replace('http:', 'https:')), clock), {
+    name: 'ConfigError',
+    code: 'qdrant-tls',
+    message: /got ERR_SSL_/,
+  })
+  await plain.close()
+})
+
+test('a certificate that nobody vouches for is named at once', {
+  skip: opensslMissing() ?? false,
+}, async () => {
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const named = ['-days', '2', '-subj', '/CN=127.0.0.1', '-keyout', '-', '-out', '-']
+  const pem = execFileSync('openssl', [...request, ...named], { encoding: 'utf8', stdio: 'pipe' })
+  const server = await startScriptedServer(() => ({ body: {} }), { key: pem, cert: pem })
+  await assert.rejects(openQdrant(settingsOf(server.url), clock), {
+    name: 'ConfigError',
+    code: 'qdrant-tls',
+    message: /got DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS/,
+  })
+  assert.equal(server.requests.length, 0)
+  await server.close()
 })
 
 test('a key in clear is refused before there is a connection', async () => {

@@ -293,6 +293,20 @@ describe('the Qdrant driver, where the server misbehaves', () => {
       { approximateSeed: 7 },
     ))
 
+  test('a collection that is dropped while all are listed is left out of the list', () =>
+    on(async ({ place, double, store, name }) => {
+      const other = await place.collection(store)
+      const gone = `Not found: Collection \`${place.prefix}${other}\` doesn't exist!`
+      double.faults.add(
+        ({ endpoint, path }) => endpoint.endsWith('/points/count') && path.includes(other),
+        answer(404, { body: { status: { error: gone } } }),
+      )
+      assert.deepEqual(
+        (await store.collections()).map((info) => info.name),
+        [name],
+      )
+    }))
+
   test('a switch of an alias is one action, so that no failure leaves readers without', () =>
     on(async ({ double, store, name }) => {
       await store.setAlias('freshet_g' as never, name)

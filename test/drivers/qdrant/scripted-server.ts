@@ -1,6 +1,7 @@
 /** An HTTP server that answers as a test says: for what no Qdrant does, but what stands before one may. */
 
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { json } from 'node:stream/consumers'
 
@@ -31,12 +32,14 @@ export function framed(result: unknown): Reply {
   return { body: { result, status: 'ok', time: 0.001 } }
 }
 
+/** @param tls key and certificate, for one that is reached by https */
 export async function startScriptedServer(
   reply: (request: ScriptedRequest) => Reply | Promise<Reply>,
+  tls?: { key: string; cert: string },
 ): Promise<ScriptedServer> {
   const ofConnection = new WeakMap<Socket, number>()
   const scripted: ScriptedServer = { url: '', requests: [], connections: 0, close: async () => {} }
-  const server = createServer(async (incoming, response) => {
+  const respond = async (incoming: IncomingMessage, response: ServerResponse) => {
     const { socket } = incoming
     ofConnection.set(socket, (ofConnection.get(socket) ?? 0) + 1)
     const hasBody = incoming.method === 'PUT' || incoming.method === 'POST' || incoming.method === 'PATCH'
@@ -61,10 +64,11 @@ export async function startScriptedServer(
       ...answer.headers,
     })
     response.end(isText ? answer.body : JSON.stringify(answer.body))
-  })
+  }
+  const server = tls === undefined ? createServer(respond) : createTlsServer(tls, respond)
   server.on('connection', () => scripted.connections++)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  scripted.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  scripted.url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`
   scripted.close = async () => {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))

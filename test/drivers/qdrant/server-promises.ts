@@ -186,6 +186,18 @@ export function serverPromises(scene: DriverScene): void {
     assert.equal((await scene.found(name)).length, 2)
   })
 
+  promise('two processes that make the same collection at once both find it made', async () => {
+    const spec = scene.place.spec()
+    const stores = [scene.store, await scene.place.open(), await scene.place.open()]
+    await Promise.all(stores.map((store) => store.ensureCollection(spec)))
+    await Promise.all(stores.map((store) => store.ensureVectorNames(spec.name, [A, B])))
+    assert.deepEqual(await scene.store.differences(spec.name), [])
+    await Promise.all(stores.map((store) => store.dropVectorNames(spec.name, [B])))
+    const info = (await scene.store.collections()).find(({ name }) => name === spec.name)
+    assert.deepEqual(info?.vectorNames, [A])
+    await Promise.all(stores.map((store) => store.dropCollection(spec.name)))
+  })
+
   promise('two environments share a server and see nothing of each other', async () => {
     const other = await scene.place.open({ prefix: `${scene.place.prefix}b-` })
     const spec = scene.place.spec()
