@@ -74,6 +74,8 @@ async function apply(options: PlanOptions): Promise<void> {
   else {
     printChanges(done)
     print(done.length === 0 ? 'nothing was to be done' : `${changesText(done.length)} made`)
+    if (done.some(({ action }) => action === 'rebuild'))
+      note('everybody is embedded anew by the next freshet run')
     for (const change of pending(left)) note(`left: ${line(change)}: ${REMEDY[change.action]}`)
   }
   if (pending(left).length > 0) process.exitCode = EXIT.pending

@@ -63,6 +63,9 @@ async function list(options: GlobalOptions & { json?: boolean }): Promise<void> 
       use(view, name),
     ])
     printTable(['collection', 'model', 'vectors a point', 'points', 'stubs', 'use'], rows)
+    const { driver, qdrant } = settings.vectors
+    if (driver === 'qdrant' && qdrant.prefix !== '')
+      note(`on the server each name begins with ${qdrant.prefix}`)
   } finally {
     await close()
   }
