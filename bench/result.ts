@@ -34,6 +34,8 @@ export interface BenchResult {
   /** Sizes and settings: batch sizes, model shape, event counts. */
   settings: Record<string, string | number | boolean | null>
   measurements: Measurement[]
+  /** In the result only: more than a table should hold. */
+  others?: Measurement[]
   ratios: Ratio[]
 }
 
