@@ -6,8 +6,8 @@ import type { Point } from '../../../src/vectors/vector-store.ts'
 import { A, B, idOf, pointOf, stubOf, unit, vectorOf } from '../../vectors/points.ts'
 import type { DriverScene } from './driver-scene.ts'
 
-/** Long enough for a loaded machine to answer, short enough to wait for in vain. */
-const TIMEOUT_MS = 400
+/** Long enough for a loaded machine to answer, short enough to wait for in vain; a real server has a disk. */
+const TIMEOUT_MS = { double: 400, real: 2_000 }
 
 const unavailable = { code: 'qdrant-unavailable', name: 'UnavailableError' }
 
@@ -97,7 +97,9 @@ export function faultPromises(scene: DriverScene): void {
   promise('R7: a server that hangs is given up in time, and what it did meanwhile does no harm', async () => {
     const name = await scene.place.collection(scene.store)
     const proxy = await scene.place.proxy()
-    const behind = await scene.place.behind(proxy, { timeoutMs: TIMEOUT_MS })
+    const behind = await scene.place.behind(proxy, {
+      timeoutMs: scene.place.server.double === null ? TIMEOUT_MS.real : TIMEOUT_MS.double,
+    })
     await behind.collections()
     await behind.upsert(name, { epoch: 1, write: 1 }, scene.users(3, 1))
     proxy.swallowReplies()
@@ -158,11 +160,12 @@ export function faultPromises(scene: DriverScene): void {
       requestPointsMax: 1_000,
       timeoutMs: 60_000,
     })
-    const spec = scene.place.spec({ dimensions: 65_536 })
+    // 38 MB in all, where a server takes 32 MiB by default; 1.4 MB for the double, which takes 1 MiB.
+    const dimensions = scene.place.server.double === null ? 65_536 : 2_048
+    const spec = scene.place.spec({ dimensions })
     await wide.ensureCollection(spec)
     await wide.ensureVectorNames(spec.name, [A])
-    const vector = new Float32Array(65_536).fill(1 / 256)
-    // 38 MB in all; by default a server takes 32 MiB.
+    const vector = new Float32Array(dimensions).fill(1 / Math.sqrt(dimensions))
     const points = Array.from({ length: 64 }, (_, i) => {
       const { kind, id, payload } = pointOf(`u${i}`, {}) as Extract<Point, { kind: 'vectors' }>
       return { kind, id, payload, vectors: new Map([[A, vector]]) }

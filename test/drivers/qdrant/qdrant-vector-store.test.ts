@@ -15,6 +15,6 @@ vectorStoreContract('Qdrant', async (clock) => {
 })
 
 qdrantPromises('the double', async () => {
-  const double = await startQdrantDouble()
+  const double = await startQdrantDouble({ requestSizeMbMax: 1 })
   return { url: double.url, grpcUrl: null, apiKey: null, double, dispose: () => double.close() }
 })
