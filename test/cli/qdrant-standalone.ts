@@ -13,6 +13,7 @@ import type { Settings } from '../../src/config/settings.ts'
 import { userKey } from '../../src/events/ids.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
+import { unavailable } from '../../src/pipeline/channels.ts'
 import { type Clock, systemClock } from '../../src/pipeline/clock.ts'
 import { pointId } from '../../src/vectors/names.ts'
 import type { CollectionName, StoredPoint } from '../../src/vectors/vector-store.ts'
@@ -44,25 +45,55 @@ export interface Running {
   health: Health
 }
 
+/** A server to run on: the double, or any other one, where everything has a prefix and is dropped in the end. */
+interface ServerUnderTest {
+  url: string
+  apiKey: string | null
+  prefix: string
+  /** null: a real one, which takes no orders. */
+  double: QdrantDouble | null
+}
+
 export class QdrantStandalone {
-  readonly double: QdrantDouble
+  readonly server: ServerUnderTest
   readonly proxy: FaultyProxy
   readonly root: string
   /** The default data directory. */
   readonly dataDir: string
 
-  private constructor(double: QdrantDouble, proxy: FaultyProxy) {
-    this.double = double
+  private constructor(server: ServerUnderTest, proxy: FaultyProxy) {
+    this.server = server
     this.proxy = proxy
     this.root = mkdtempSync(join(tmpdir(), 'freshet-qdrant-'))
     this.dataDir = join(this.root, 'data')
   }
 
+  static async on(server: ServerUnderTest): Promise<QdrantStandalone> {
+    const proxy = new FaultyProxy(server.url)
+    await proxy.listen()
+    return new QdrantStandalone(server, proxy)
+  }
+
   static async make(options: DoubleOptions = {}): Promise<QdrantStandalone> {
     const double = await startQdrantDouble(options)
-    const proxy = new FaultyProxy(double.url)
-    await proxy.listen()
-    return new QdrantStandalone(double, proxy)
+    return QdrantStandalone.on({ url: double.url, apiKey: null, prefix: '', double })
+  }
+
+  get double(): QdrantDouble {
+    assert.ok(this.server.double !== null, 'a real server takes no orders')
+    return this.server.double
+  }
+
+  /** Past the driver. @param path after the prefix of the environment: `freshet_main/points/query` */
+  async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const { url, apiKey, prefix } = this.server
+    const response = await fetch(`${url}/collections/${prefix}${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...(apiKey === null ? {} : { 'api-key': apiKey }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    assert.equal(response.status, 200, `${method} ${path}`)
+    return ((await response.json()) as { result: T }).result
   }
 
   settings(flags: Record<string, unknown> = {}) {
@@ -79,6 +110,8 @@ export class QdrantStandalone {
         'refresh.commitIntervalMs': 10,
         'vectors.driver': 'qdrant',
         'vectors.qdrant.url': this.proxy.url,
+        'vectors.qdrant.apiKey': this.server.apiKey,
+        'vectors.qdrant.prefix': this.server.prefix,
         'vectors.qdrant.timeoutMs': 5_000,
         ...flags,
       },
@@ -114,6 +147,19 @@ export class QdrantStandalone {
     }
   }
 
+  /** Without the prefix. */
+  async ownCollections(): Promise<string[]> {
+    const { url, apiKey, prefix } = this.server
+    const headers: Record<string, string> = apiKey === null ? {} : { 'api-key': apiKey }
+    const answer = (await (await fetch(`${url}/collections`, { headers })).json()) as {
+      result: { collections: { name: string }[] }
+    }
+    return answer.result.collections
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length))
+  }
+
   /** The collection of `main` as the double has it. */
   get collection() {
     return this.double.store.collections.get('freshet_main_golden-linear')
@@ -133,7 +179,8 @@ export class QdrantStandalone {
 
   async close(): Promise<void> {
     await this.proxy.close()
-    await this.double.close()
+    if (this.server.double !== null) await this.server.double.close()
+    else for (const name of await this.ownCollections()) await this.call('DELETE', name)
     rmSync(this.root, { recursive: true, force: true })
   }
 }
@@ -219,4 +266,69 @@ export function heldWrite(
     assert.equal((await fetch(double.url)).status, 200)
   }
   return { release, isHeld: () => double.faults.left === before }
+}
+
+/** As many as were handed out and not committed, by the group's offsets. */
+export async function uncommitted({ parts: { source, log } }: Standalone): Promise<number> {
+  return log.endOffset() - source.keepFrom()
+}
+
+/** Small limits, so that they are met; who is in a request doesn't count, so that is far smaller. */
+export const OUTAGE_BOUNDS = {
+  'refresh.dirtyUsersMax': 60,
+  'refresh.batchUsersMax': 4,
+  ...IMPATIENT,
+}
+const OUTAGE_USERS = 200
+
+/**
+ * R7: reading pauses, nothing is lost or committed, and it recovers by itself. Opened with `OUTAGE_BOUNDS`.
+ *
+ * @param begin from here on nothing can be written, until `end`
+ */
+export async function assertSurvives(
+  running: Running,
+  begin: () => unknown,
+  end: () => unknown,
+): Promise<void> {
+  const { standalone, service, health } = running
+  const outage = 'vectors: qdrant-unavailable'
+  await ingest(running, event('user-0', 0))
+  await begin()
+  const committedBefore = standalone.parts.source.keepFrom()
+  const all = users(OUTAGE_USERS)
+  const [first, rest] = [all.slice(0, OUTAGE_USERS / 2), all.slice(OUTAGE_USERS / 2)]
+  for (let i = 0; i < first.length; i += 10)
+    await service.ingest(first.slice(i, i + 10).map((user) => event(user, 1)))
+  await until('reading pauses', () => isPaused(standalone))
+  await until('it is told', () => health.degraded.includes(outage))
+  const left = await standalone.lag()
+  await service.ingest(rest.map((user) => event(user, 1)))
+  for (let attempts = 0; attempts < 2; attempts++) await nextOutage()
+  assert.equal(await standalone.lag(), left + rest.length, 'what comes now stays in the log')
+  assert.equal(standalone.parts.source.keepFrom(), committedBefore)
+  const status = await service.status()
+  assert.deepEqual([status.events.deadLetters, status.users.parked], [0, 0])
+  assert.deepEqual(status.degraded, [outage])
+  assert.deepEqual(await service.ready(), { ready: true, why: null })
+
+  await end()
+  await assertRight(running, OUTAGE_USERS)
+  assert.equal(await uncommitted(standalone), 0)
+  assert.deepEqual(health.degraded, [])
+  assert.equal((await service.status()).users.parked, 0)
+}
+
+function isPaused({ parts: { source } }: Standalone): boolean {
+  return (source as unknown as { isPaused: boolean }).isPaused
+}
+
+/** Resolves when the next attempt has failed: what would be read in between has been. */
+function nextOutage(): Promise<void> {
+  return new Promise((resolve) => {
+    const unsubscribe = unavailable.subscribe(() => {
+      unsubscribe()
+      resolve()
+    })
+  })
 }

@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { Standalone } from '../../../src/cli/standalone.ts'
 import { ConfigError } from '../../../src/errors.ts'
 import { type InstructionId, vectorName } from '../../../src/instructions/instruction.ts'
-import { unavailable } from '../../../src/pipeline/channels.ts'
 import {
   answer,
   type Fault,
@@ -15,14 +13,16 @@ import {
 } from '../../drivers/qdrant/double/faults.ts'
 import {
   assertRight,
+  assertSurvives,
   busy,
   event,
   heldWrite,
-  IMPATIENT,
   ingest,
   MAIN,
+  OUTAGE_BOUNDS,
   type QdrantStandalone,
   stored,
+  uncommitted,
   until,
   users,
   WRITE,
@@ -32,81 +32,32 @@ import {
 
 const NEXT = 'next' as InstructionId
 
-/** As many as were handed out and not committed, by the group's offsets. */
-async function uncommitted({ parts: { source, log } }: Standalone): Promise<number> {
-  return log.endOffset() - source.keepFrom()
-}
-
 suite('R7: the sink is down, slow, over its limits, or half of a batch is bad', () => {
-  /** Small limits, so that they are met; who is in a request doesn't count, so that is far smaller. */
-  const BOUNDS = {
-    'refresh.dirtyUsersMax': 60,
-    'refresh.batchUsersMax': 4,
-    ...IMPATIENT,
-  }
-  const USERS = 200
-
-  const outages: [what: string, code: string, begin: (qdrant: QdrantStandalone) => unknown][] = [
-    ['refuses connections', 'qdrant-unavailable', ({ proxy }) => proxy.refuse()],
-    ['never answers', 'qdrant-unavailable', ({ proxy }) => proxy.swallowReplies()],
-    ['answers 429', 'qdrant-unavailable', always(busy())],
-    ['answers 429 and asks for patience', 'qdrant-unavailable', always(busy('30'))],
-    ['answers 503', 'qdrant-unavailable', always(answer(503))],
-    ['applies what it answers with 500', 'qdrant-unavailable', always(answer(500, { moment: 'after' }))],
-    ['only says that it has heard', 'qdrant-unavailable', always(reportStatus('acknowledged'))],
-    ['says that waiting took too long', 'qdrant-unavailable', always(reportStatus('wait_timeout'))],
-    ['hangs after applying', 'qdrant-unavailable', always(hang('after'))],
+  const outages: [what: string, begin: (qdrant: QdrantStandalone) => unknown][] = [
+    ['answers 429', always(busy())],
+    ['answers 429 and asks for patience', always(busy('30'))],
+    ['answers 503', always(answer(503))],
+    ['applies what it answers with 500', always(answer(500, { moment: 'after' }))],
+    ['only says that it has heard', always(reportStatus('acknowledged'))],
+    ['says that waiting took too long', always(reportStatus('wait_timeout'))],
+    ['hangs after applying', always(hang('after'))],
   ]
 
-  for (const [what, code, begin] of outages)
+  for (const [what, begin] of outages)
     test(`a server that ${what}: reading pauses, nothing is lost or committed, and it recovers by itself`, () =>
       withQdrant((qdrant) =>
-        qdrant.running(async (running) => {
-          const { standalone, service, health } = running
-          await ingest(running, event('user-0', 0))
-          await begin(qdrant)
-          const committedBefore = standalone.parts.source.keepFrom()
-          const [first, rest] = [users(USERS).slice(0, USERS / 2), users(USERS).slice(USERS / 2)]
-          for (let i = 0; i < first.length; i += 10)
-            await service.ingest(first.slice(i, i + 10).map((user) => event(user, 1)))
-          await until('reading pauses', () => isPaused(standalone))
-          await until('it is told', () => health.degraded.includes(`vectors: ${code}`))
-          const left = await standalone.lag()
-          await service.ingest(rest.map((user) => event(user, 1)))
-          for (let attempts = 0; attempts < 2; attempts++) await nextOutage()
-          assert.equal(await standalone.lag(), left + rest.length, 'what comes now stays in the log')
-          assert.equal(standalone.parts.source.keepFrom(), committedBefore)
-          const status = await service.status()
-          assert.deepEqual([status.events.deadLetters, status.users.parked], [0, 0])
-          assert.deepEqual(status.degraded, [`vectors: ${code}`])
-          assert.deepEqual(await service.ready(), { ready: true, why: null })
-
-          qdrant.double.faults.clear()
-          qdrant.proxy.pass()
-          await qdrant.proxy.listen()
-          await assertRight(running, USERS)
-          assert.equal(await uncommitted(standalone), 0)
-          assert.deepEqual(health.degraded, [])
-          assert.deepEqual((await service.status()).users.parked, 0)
-        }, BOUNDS),
+        qdrant.running((running) => {
+          const end = async () => {
+            qdrant.double.faults.clear()
+            qdrant.proxy.pass()
+            await qdrant.proxy.listen()
+          }
+          return assertSurvives(running, () => begin(qdrant), end)
+        }, OUTAGE_BOUNDS),
       ))
-
-  /** Resolves when the next attempt has failed: what would be read in between has been. */
-  function nextOutage(): Promise<void> {
-    return new Promise((resolve) => {
-      const unsubscribe = unavailable.subscribe(() => {
-        unsubscribe()
-        resolve()
-      })
-    })
-  }
 
   function always(fault: Fault) {
     return ({ double }: QdrantStandalone) => double.faults.add(WRITE, fault, Number.POSITIVE_INFINITY)
-  }
-
-  function isPaused({ parts: { source } }: Standalone): boolean {
-    return (source as unknown as { isPaused: boolean }).isPaused
   }
 
   test('of a batch that the server refuses exactly the bad users are parked, and the others are written', () =>

@@ -1,8 +1,6 @@
 /** R4 and R5 on the whole program over Qdrant: late writes, zombies and deletions, whoever comes last. */
 
 import assert from 'node:assert/strict'
-import { cpSync } from 'node:fs'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { requestRebuild } from '../../../src/cli/rebuild.ts'
 import type { InstructionId } from '../../../src/instructions/instruction.ts'
@@ -16,7 +14,6 @@ import {
   type Running,
   stored,
   until,
-  WRITE,
   withQdrant,
 } from '../qdrant-standalone.ts'
 import { openFixture, ref, search } from '../standalone-fixture.ts'
@@ -37,28 +34,6 @@ suite('R4: a stale worker cannot overwrite', () => {
         assert.deepEqual(await stored(running, 'ada'), newest)
         await assertRight(running, 1)
       }, IMPATIENT),
-    ))
-
-  test('a process that went on in a copy of its directory leaves the newer owner’s vectors alone', () =>
-    withQdrant((qdrant) =>
-      qdrant.running(async (zombie) => {
-        await ingest(zombie, event('ada', 1))
-        // A machine that was cloned while it ran: both believe that they own everything.
-        const dataDir = join(qdrant.root, 'clone')
-        cpSync(qdrant.dataDir, dataDir, { recursive: true, filter: (path) => !path.includes('lock.') })
-        await qdrant.running(
-          async (owner) => {
-            await ingest(owner, event('ada', 2))
-            const newest = await stored(owner, 'ada')
-            const sent = qdrant.double.log.of(WRITE).length
-            await ingest(zombie, event('ada', 3))
-            assert.ok(qdrant.double.log.of(WRITE).length > sent, 'it did send')
-            assert.deepEqual(await stored(owner, 'ada'), newest)
-            await assertRight(owner, 1)
-          },
-          { dataDir },
-        )
-      }),
     ))
 })
 
