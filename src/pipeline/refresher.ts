@@ -52,6 +52,7 @@ export interface RefresherParts {
   vectors: VectorStore
   /** Turns a window into sentences and features, see user-input.ts. */
   render: (target: Target, window: WindowSnapshot) => UserInput
+  stopping: AbortSignal
 }
 
 export class Refresher {

@@ -37,6 +37,8 @@ interface SenderParts {
   ownership: Ownership
   control: Control
   vectors: VectorStore
+  /** Nothing is waited for any more. */
+  stopping: AbortSignal
 }
 
 export class Sender {
@@ -48,7 +50,7 @@ export class Sender {
 
   /** Sends until it is acknowledged or patience ends (E4). @throws {ConfigError} what only the operator mends */
   async send(write: Write): Promise<Sent> {
-    const { clock, settings, vectors, ownership } = this.parts
+    const { clock, settings, vectors, ownership, stopping } = this.parts
     const { target, version, points, isOwned } = write
     const startMs = clock.nowMs()
     for (let attempt = 1; attempt <= settings.sendAttemptsMax; attempt++) {
@@ -66,7 +68,8 @@ export class Sender {
         }
         if (!(error instanceof UnavailableError)) throw error
         unavailable.publish({ what: 'vectors', error, attempt })
-        if (attempt < settings.sendAttemptsMax) await clock.sleep(backOffMs(error, attempt))
+        if (stopping.aborted) break
+        if (attempt < settings.sendAttemptsMax) await clock.sleep(backOffMs(error, attempt), stopping)
       }
     }
     return { outcome: 'unknown', refused: [] }

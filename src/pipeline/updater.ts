@@ -82,8 +82,8 @@ export class Updater implements SourceListener {
     this.sweep = new Sweep(settings, ownership, control, scheduler, snapshots)
     const pauses = new Pauses(source)
     const { signal: stopping } = this.stopping
+    this.refresher = new Refresher({ ...parts, ownership, control, scheduler, flusher, snapshots, stopping })
     this.consumer = new Consumer({ ...parts, pauses, ownership, control, scheduler, snapshots, stopping })
-    this.refresher = new Refresher({ ...parts, ownership, control, scheduler, flusher, snapshots })
     this.committer = new Committer({ ...parts, pauses, ownership, isBounded: () => this.refreshing })
     ownership.taken = () => this.lookAtEverybody()
     ownership.failed = (error) => this.fail(error)

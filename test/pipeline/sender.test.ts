@@ -72,6 +72,7 @@ class Bench {
     },
   }
 
+  readonly stopping = new AbortController()
   readonly answers: Answer[]
 
   constructor(...answers: Answer[]) {
@@ -110,7 +111,8 @@ class Bench {
       },
     }
     const { settings, ownership } = this
-    const sender = new Sender({ clock, settings, ownership, control, vectors } as never)
+    const stopping = this.stopping.signal
+    const sender = new Sender({ clock, settings, ownership, control, vectors, stopping } as never)
     const write: Write = {
       target: viewOf(['ma']).main,
       version: { epoch: EPOCH, write: 7 },
@@ -138,6 +140,13 @@ test('what the server asks for is waited for, however long; our own patience is 
   const bench = new Bench(down(60_000), down(9_000), [])
   await bench.send()
   assert.deepEqual(bench.sleptMs, [60_000, 10_000])
+})
+
+test('who stops sends nothing again, and waits for nothing', async () => {
+  const bench = new Bench(down())
+  bench.stopping.abort()
+  assert.deepEqual(await bench.send(), { outcome: 'unknown', refused: [] })
+  assert.deepEqual([bench.sent.length, bench.sleptMs], [1, []])
 })
 
 test('when patience ends, the outcome is unknown and nothing waits any longer', async () => {
