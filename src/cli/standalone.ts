@@ -149,24 +149,50 @@ export class Standalone {
     return users
   }
 
-  /** Lets what was read be embedded, commits, and closes everything. @param drainMs how long at most */
+  /**
+   * Lets what was read be embedded, commits, and closes everything.
+   *
+   * @param drainMs how long at most; what hangs then is given up, and comes again at the next start
+   */
   async close(drainMs = DRAIN_MS): Promise<void> {
     const { updater, source, log, clock } = this.parts
+    let drained: { ended: Promise<void> } | undefined
     if (this.running !== undefined && this.failure === undefined) {
       const deadlineMs = clock.nowMs() + drainMs
       while ((await this.lag()) > 0 && clock.nowMs() < deadlineMs && this.failure === undefined)
         await sleep(POLL_MS)
       await source.stop()
-      while (!this.settled && clock.nowMs() < deadlineMs && this.failure === undefined)
-        if (!(await updater.refreshOnce(true))) await sleep(POLL_MS)
+      drained = await this.drain(deadlineMs)
     }
     this.stopping.abort()
     if (this.running !== undefined) {
       await updater.stop()
       await this.running.catch(() => {})
     }
+    await drained?.ended
     log.close()
     for (const close of this.closers.reverse()) await close()
+  }
+
+  /**
+   * Ends at the deadline, whatever hangs: a store of vectors that is silent would hold a stop for minutes.
+   *
+   * @returns resolves once what was given up has ended, which it does when the updater stops
+   */
+  private async drain(deadlineMs: number): Promise<{ ended: Promise<void> }> {
+    const { updater, clock, opensVectors } = this.parts
+    const isLate = () => clock.nowMs() >= deadlineMs || this.failure !== undefined
+    let isDone = false
+    const ended = (async () => {
+      while (!this.settled && !isLate()) if (!(await updater.refreshOnce(true))) await sleep(POLL_MS)
+    })().finally(() => {
+      isDone = true
+    })
+    // Whoever closes looks at it, later.
+    ended.catch(() => {})
+    while (!isDone && !isLate()) await sleep(POLL_MS)
+    if (!this.settled) await opensVectors.close()
+    return { ended }
   }
 
   /** @returns milliseconds to wait before the next attempt; null: they were reached */
