@@ -1,4 +1,4 @@
-/** Points for bench/qdrant.ts: vectors that lie in clusters, as users do, the same in every run. */
+/** Points for bench/qdrant.ts: vectors of few degrees of freedom and some noise, as embeddings are, the same in every run. */
 
 import type { TenantId, UserId } from '../src/events/ids.ts'
 import { userKey } from '../src/events/ids.ts'
@@ -8,9 +8,10 @@ import { collectionName, pointId } from '../src/vectors/names.ts'
 import type { CollectionSpec, Point } from '../src/vectors/vector-store.ts'
 
 const TENANT = 'default' as TenantId
-const CLUSTERS = 200
-/** Length of what sets users of a cluster apart, against 1 of what they share. */
-const SPREAD = 0.7
+/** Directions of which each vector is a mixture. Independent numbers, the other extreme, have no neighbours worth the name. */
+const FACTORS = 32
+/** Length of the noise, against 1 of the mixture. */
+const NOISE = 0.3
 
 /** A linear congruence is random enough for places, and the same in every run. */
 let drawn = 20_261_124
@@ -19,16 +20,31 @@ function draw(): number {
   return drawn / 2 ** 32
 }
 
+/** The sum of four draws is near enough to a normal one. */
+function normal(): number {
+  return draw() + draw() + draw() + draw() - 2
+}
+
 /** Of norm 1, in a direction that is as likely as any other. */
 function direction(dimensions: number): Float32Array {
-  // The sum of four draws is near enough to a normal one.
-  const values = Float32Array.from({ length: dimensions }, () => draw() + draw() + draw() + draw() - 2)
-  return toUnit(values)
+  return toUnit(Float32Array.from({ length: dimensions }, normal))
 }
 
 function toUnit(values: Float32Array): Float32Array {
-  const scale = 1 / Math.hypot(...values)
+  let squares = 0
+  for (const x of values) squares += x * x
+  const scale = 1 / Math.sqrt(squares)
   return values.map((x) => x * scale)
+}
+
+function mixture(factors: readonly Float32Array[], dimensions: number): Float32Array {
+  const mixed = new Float32Array(dimensions)
+  for (const factor of factors) {
+    const weight = normal()
+    for (let i = 0; i < dimensions; i++) mixed[i]! += weight * factor[i]!
+  }
+  const [signal, noise] = [toUnit(mixed), direction(dimensions)]
+  return toUnit(signal.map((x, i) => x + NOISE * noise[i]!))
 }
 
 export function vectorNames(count: number): VectorName[] {
@@ -36,14 +52,9 @@ export function vectorNames(count: number): VectorName[] {
 }
 
 export function points(count: number, names: readonly VectorName[], dimensions: number): Point[] {
-  const centres = Array.from({ length: CLUSTERS }, () => direction(dimensions))
+  const factors = Array.from({ length: FACTORS }, () => direction(dimensions))
   return Array.from({ length: count }, (_, i): Point => {
     const userId = `user-${i}` as UserId
-    const vector = () => {
-      const centre = centres[Math.floor(draw() * CLUSTERS)]!
-      const own = direction(dimensions)
-      return toUnit(centre.map((x, at) => x + SPREAD * own[at]!))
-    }
     return {
       kind: 'vectors',
       id: pointId(userKey(TENANT, userId)),
@@ -57,7 +68,7 @@ export function points(count: number, names: readonly VectorName[], dimensions: 
         model: 'tiny' as ModelId,
         expiresAtMs: null,
       },
-      vectors: new Map(names.map((name) => [name, vector()])),
+      vectors: new Map(names.map((name) => [name, mixture(factors, dimensions)])),
     }
   })
 }
