@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Partitioners } from 'kafkajs'
+import type { Fetcher } from '../../src/drivers/kafka/fetcher.ts'
 import { KafkaEventSource } from '../../src/drivers/kafka/kafka-event-source.ts'
 import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../../src/drivers/kafka/partitioner.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, UnavailableError } from '../../src/errors.ts'
 import { outOfRange } from '../../src/pipeline/channels.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { Appender, type Collector, kafkaSettings, startedSource, until } from './driver-fixture.ts'
@@ -300,6 +301,21 @@ kafkaSuite('reading from Kafka', () => {
     assert.equal(String(collector.failure), 'RangeError: a mistake of ours')
     await sleep(300)
     assert.equal(collector.received.length, 3, 'nothing is handed over after it')
+  })
+
+  test('a reading that stands still for no known reason is given up; an idle or paused one is not', async (t) => {
+    const topic = await topicWith({}, 2)
+    const { source, collector } = await reader(t, [topic], { stuckAfterMs: 300 })
+    await until('it reads', () => collector.partitions.length === 2)
+    source.pause([1])
+    await sleep(1_500)
+    assert.equal(collector.failure, undefined, 'it is idle')
+    // As if a request never ended.
+    for (const cursor of (Reflect.get(source, 'fetcher') as Fetcher).cursorsOf(0))
+      Object.defineProperty(cursor, 'isFetching', { get: () => true, set: () => {} })
+    await until('it has failed', () => collector.failure !== undefined)
+    const { failure } = collector as { failure: unknown }
+    assert.ok(failure instanceof UnavailableError && failure.code === 'kafka-reading-stuck', String(failure))
   })
 
   test('an idle reader sets no timers of milliseconds', async (t) => {

@@ -13,8 +13,8 @@ export class Cursor {
   isPaused = false
   /** Offset behind the last record, as last heard; null: not yet. */
   end: number | null = null
-  /** When the position last moved, or there was nothing to move for; null: not read now. */
-  progressMs: number | null = null
+  /** When the position last moved, or was heard to be the end; null: not read now. */
+  private progressMs: number | null = null
   private isHeld = true
 
   constructor(topic: string, partition: number) {
@@ -53,7 +53,6 @@ export class Cursor {
   heard(end: number, nowMs: number): void {
     this.end = end
     if (end <= this.position) this.progressMs = nowMs
-    this.progressMs ??= nowMs
   }
 
   moved(position: number, nowMs: number): void {
@@ -61,12 +60,13 @@ export class Cursor {
     this.progressMs = nowMs
   }
 
-  /** Milliseconds without progress though records wait; 0 where there is a reason for it. */
+  /** Milliseconds without progress, and without a known reason: it is wanted, and there is a leader to read it from. */
   stuckMs(nowMs: number): number {
-    if (!this.isWanted || this.leader === null || this.progressMs === null) {
+    if (!this.isWanted || this.leader === null) {
       this.progressMs = null
       return 0
     }
-    return this.end !== null && this.end > this.position ? nowMs - this.progressMs : 0
+    this.progressMs ??= nowMs
+    return nowMs - this.progressMs
   }
 }

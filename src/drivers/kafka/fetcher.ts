@@ -38,6 +38,8 @@ export class Fetcher {
   private readonly loops = new Map<number, Promise<void>>()
   private readonly backoff = new Backoff()
   private refreshing: Promise<void> | undefined
+  /** Since something was fetched. */
+  private failures = 0
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private turnAtMs = 0
 
@@ -160,6 +162,7 @@ export class Fetcher {
       return
     }
     this.backoff.reset()
+    this.failures = 0
     cursor.heard(fetched.end, clock.nowMs())
     const chunks = chunksOf(fetched, cursor.position)
     for (;;) {
@@ -178,7 +181,7 @@ export class Fetcher {
   private doubt(cursors: readonly Cursor[], error: UnavailableError | ConfigError): void {
     if (this.isStopped) return
     if (!(error instanceof UnavailableError)) throw error
-    unavailable.publish({ what: 'source', error, attempt: 1 })
+    unavailable.publish({ what: 'source', error, attempt: ++this.failures })
     for (const cursor of cursors) cursor.leader = null
     this.refresh()
   }
@@ -189,6 +192,7 @@ export class Fetcher {
     this.refreshing = this.refreshOnce()
       .catch((error) => {
         if (!(error instanceof UnavailableError)) this.fail(error)
+        else unavailable.publish({ what: 'source', error, attempt: ++this.failures })
       })
       .then(async () => {
         const { clock } = this.cluster

@@ -6,6 +6,7 @@
  */
 
 import { ConfigError, UnavailableError } from '../../errors.ts'
+import { unavailable } from '../../pipeline/channels.ts'
 import type { Positions } from '../../pipeline/event-source.ts'
 import type { BrokerLink } from './broker-link.ts'
 import {
@@ -160,12 +161,14 @@ export class GroupMember {
     const { clock } = this.cluster
     const { signal } = this.stopping
     const backoff = new Backoff()
+    let attempts = 0
     while (!signal.aborted) {
       try {
         const partitions = await this.join()
         if (partitions === null) continue
         if (signal.aborted) return
         backoff.reset()
+        attempts = 0
         this.listener.joined(this.generation, partitions)
         await this.stayAMember()
         this.generation = NONE
@@ -176,6 +179,7 @@ export class GroupMember {
           if (!signal.aborted) this.listener.failed(error)
           return
         }
+        if (!signal.aborted) unavailable.publish({ what: 'source', error, attempt: ++attempts })
         await clock.sleep(backoff.nextMs(), signal)
       }
     }
@@ -260,7 +264,7 @@ export class GroupMember {
         failures = 0
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
-        failures++
+        unavailable.publish({ what: 'source', error, attempt: ++failures })
         // The coordinator will have given us up; what we held may be another's.
         if (clock.nowMs() - heardMs > sessionTimeoutMs) return
       }

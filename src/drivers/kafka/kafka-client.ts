@@ -1,7 +1,7 @@
 /** How kafkajs is opened: TLS, SASL, time-outs, and its log as a diagnostics channel. */
 
 import { pathToFileURL } from 'node:url'
-import { Kafka, logLevel, type SASLOptions } from 'kafkajs'
+import { Kafka, logLevel, type Mechanism, type SASLOptions } from 'kafkajs'
 import connectionPoolBuilder from 'kafkajs/src/cluster/connectionPoolBuilder.js'
 import loggers, { type KafkajsLogger } from 'kafkajs/src/loggers/index.js'
 import socketFactory from 'kafkajs/src/network/socketFactory.js'
@@ -9,6 +9,7 @@ import { ConfigError } from '../../errors.ts'
 import { driverLog } from '../../pipeline/channels.ts'
 import type { KafkaSettings, TokenProvider } from './kafka-settings.ts'
 import { patchKafkajs } from './patches.ts'
+import { tokenAuthenticator } from './token-authenticator.ts'
 
 export interface KafkajsParts {
   /** Makes pools of connections to one broker. */
@@ -72,10 +73,11 @@ function tlsOptions({ tls }: KafkaSettings): object | undefined {
   }
 }
 
-async function saslOptions({ sasl }: KafkaSettings): Promise<SASLOptions | undefined> {
+async function saslOptions({ sasl }: KafkaSettings): Promise<SASLOptions | Mechanism | undefined> {
   if (sasl === null) return undefined
-  if (sasl.mechanism !== 'oauthbearer') return { ...sasl }
-  return { mechanism: 'oauthbearer', oauthBearerProvider: await tokenProvider(sasl.tokenModule) }
+  if (sasl.mechanism !== 'oauthbearer') return { ...sasl } as SASLOptions
+  const authenticationProvider = tokenAuthenticator(await tokenProvider(sasl.tokenModule))
+  return { mechanism: 'oauthbearer', authenticationProvider }
 }
 
 async function tokenProvider(path: string): Promise<TokenProvider> {

@@ -67,6 +67,9 @@ export function expectNone(what: string, code: number): void {
 /** Certificates that don't fit are not mended by waiting. */
 const TLS_CODES = /^(ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|CERT_)/
 
+/** kafkajs says that it was not let in when the connection ended meanwhile, too: a broker restarts. */
+const CONNECTION_LOST = /closed|timed out|timeout|not connected|connection error/i
+
 /**
  * What a request to a broker failed with. An error that isn't kafkajs's own goes on as it is: it is a mistake of ours.
  *
@@ -76,7 +79,7 @@ export function connectionError(broker: string, error: unknown): unknown {
   if (error instanceof FreshetError || !(error instanceof Error)) return error
   const { name, message } = error
   const code = (error as { code?: unknown }).code
-  if (name === 'KafkaJSSASLAuthenticationError')
+  if (name === 'KafkaJSSASLAuthenticationError' && !CONNECTION_LOST.test(message))
     return new ConfigError(
       'kafka-authentication',
       `expected ${broker} to accept kafka.sasl, got: ${message}: correct the mechanism, the user or the secret`,

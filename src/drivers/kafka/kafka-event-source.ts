@@ -218,7 +218,7 @@ export class KafkaEventSource implements EventSource {
         const stuckMs = cursor.stuckMs(clock.nowMs())
         if (stuckMs <= settings.stuckAfterMs) continue
         const { topic, partition, position, end } = cursor
-        const message = `expected partition ${partition} of ${topic} to be read on from ${position} to ${end}, got nothing for ${stuckMs} ms: restart; another worker can take it over`
+        const message = `expected partition ${partition} of ${topic} to be read on from ${position} (its end is ${end ?? 'not known'}), got nothing for ${stuckMs} ms: restart; another worker can take it over`
         this.fail(new UnavailableError('kafka-reading-stuck', message))
         return
       }
