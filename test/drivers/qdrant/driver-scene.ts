@@ -9,10 +9,17 @@ import { QdrantPlace, type Server } from './qdrant-place.ts'
 export class DriverScene {
   /** A test of that sentence. */
   readonly promise: (sentence: string, work: () => Promise<void>) => void
+  /** The same for what needs faults on the way, which a proxy that knows no certificates can't lay on TLS. */
+  readonly proxied: (sentence: string, work: () => Promise<void>) => void
   private opened: { place: QdrantPlace; store: QdrantVectorStore } | undefined
 
   constructor(what: string) {
     this.promise = (sentence, work) => void test(`${what}: ${sentence}`, work)
+    this.proxied = (sentence, work) =>
+      void test(`${what}: ${sentence}`, async (context) => {
+        if (this.place.server.url.startsWith('https:')) context.skip('the server is reached by https')
+        else await work()
+      })
   }
 
   async open(start: () => Promise<Server>): Promise<void> {

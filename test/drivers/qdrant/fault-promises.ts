@@ -12,7 +12,7 @@ const TIMEOUT_MS = { double: 400, real: 2_000 }
 const unavailable = { code: 'qdrant-unavailable', name: 'UnavailableError' }
 
 export function faultPromises(scene: DriverScene): void {
-  const { promise } = scene
+  const { promise, proxied } = scene
 
   promise(
     'R4: two owners write the same users, and whichever comes last, the newer epoch stays',
@@ -75,7 +75,7 @@ export function faultPromises(scene: DriverScene): void {
     },
   )
 
-  promise(
+  proxied(
     'R7: a server that refuses connections is waited for, and the same write goes through afterwards',
     async () => {
       const name = await scene.place.collection(scene.store)
@@ -94,7 +94,7 @@ export function faultPromises(scene: DriverScene): void {
     },
   )
 
-  promise('R7: a server that hangs is given up in time, and what it did meanwhile does no harm', async () => {
+  proxied('R7: a server that hangs is given up in time, and what it did meanwhile does no harm', async () => {
     const name = await scene.place.collection(scene.store)
     const proxy = await scene.place.proxy()
     const behind = await scene.place.behind(proxy, {
@@ -112,7 +112,7 @@ export function faultPromises(scene: DriverScene): void {
     assert.deepEqual(await scene.found(name, 2), ['u2'])
   })
 
-  promise(
+  proxied(
     'R7: a connection that is cut in the middle of a body, or before its answer, costs nothing',
     async () => {
       const name = await scene.place.collection(scene.store)
