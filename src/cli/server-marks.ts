@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import type { OfVectors, ServerMemory } from '../drivers/sqlite/of-vectors.ts'
 import { ConfigError } from '../errors.ts'
 import type { Clock } from '../pipeline/clock.ts'
+import { vectorsLost } from '../pipeline/sender.ts'
 import type { View } from '../pipeline/view.ts'
 import type { CollectionInfo, CollectionName, VectorStore, WriteVersion } from '../vectors/vector-store.ts'
 
@@ -107,10 +108,12 @@ export class ServerMarks {
    *
    * @param view what the registry wants, and is there; null: nothing yet
    * @throws {UnavailableError} the former mark still holds
+   * @throws {ConfigError} `vectors-lost`, `vectors-not-ours`: somebody put others in their place meanwhile
    */
   async agree(view: View | null, written: Written): Promise<void> {
     const confirmed = view === null ? new Map<CollectionName, string[]>() : namesOf(view)
     const text = JSON.stringify([...confirmed])
+    if (view !== null) await this.checkUnchanged()
     const nowMs = this.clock.nowMs()
     const isDue = text !== this.confirmed || nowMs - this.markedMs >= MARK_AGE_MS
     if (!isDue || this.isRefused) {
@@ -133,6 +136,18 @@ export class ServerMarks {
     await this.note({ mark: next })
     this.markedMs = nowMs
     this.confirmed = text
+  }
+
+  /** A new mark would hide a collection that came back from a snapshot, or that another freshet has taken over. */
+  private async checkUnchanged(): Promise<void> {
+    const memory = this.memory.server()
+    if (memory === null) return
+    const notes = await this.server.notes()
+    const strangers = this.strangers(notes)
+    if (strangers.length > 0) throw this.notOurs(strangers)
+    for (const [name, text] of notes)
+      if (ageOf(JSON.parse(text!) as Note, memory) !== 'matching')
+        throw vectorsLost(name, 'one that was put in its place, from a snapshot')
   }
 
   /** Costs the server nothing, so it may be done as often as one likes. */

@@ -185,6 +185,25 @@ test('collections that came back from a snapshot are known by their mark', () =>
     assert.deepEqual(await restarted(qdrant), { isRebuilt: false, users: ['ada'] })
   }))
 
+test('a collection that is put back under a running freshet stops it, instead of getting a new mark', () =>
+  withQdrant(async (qdrant) => {
+    await qdrant.running((running) => ingest(running, event('ada', 1)))
+    const store = await openQdrant(settingsOf(qdrant.double.url), clock)
+    const note = (await store.notes()).get(MAIN)!
+    await qdrant.running(async (running) => {
+      await ingest(running, event('ada', 2))
+      await store.noteAll(note)
+      const { opensVectors, updater } = running.standalone.parts
+      await assert.rejects(opensVectors.agree(updater.control.view), { code: 'vectors-lost' })
+      const other = note.replace(/"owner":"[^"]*"/, '"owner":"somebody"')
+      await store.noteAll(other)
+      await assert.rejects(opensVectors.agree(updater.control.view), { code: 'vectors-not-ours' })
+      await store.noteAll(note)
+    })
+    await store.close()
+    assert.deepEqual(await restarted(qdrant), { isRebuilt: true, users: ['ada'] })
+  }))
+
 test('points that came back from a snapshot, under the mark of today, are known by their versions', () =>
   withQdrant(async (qdrant) => {
     await qdrant.running((running) => ingest(running, event('ada', 1), event('ben', 1)))
