@@ -148,15 +148,17 @@ kafkaSuite('reading from Kafka', () => {
     await until('the last has come, too', () => collector.received.length === expected.length + 1)
   })
 
-  test('a compacted topic is read to its end, though the last records of a segment are gone', async (t) => {
+  test('a compacted topic is read to its end, though most of its records are gone', async (t) => {
     const eager = {
       'segment.ms': '100',
       'max.compaction.lag.ms': '100',
       'min.cleanable.dirty.ratio': '0.001',
     }
     const topic = await topicWith({ 'cleanup.policy': 'compact', ...eager })
+    // A producer's last batch stays, without its records, so that its numbers go on.
+    await (await appenderOf(t)).append(topic, messages(['of another producer']))
     const appender = await appenderOf(t)
-    let last = 0
+    let last = 1
     for (; last < 20; last++) await appender.append(topic, messages([`${last}`]))
     const seen = async () => {
       const { source, collector } = await reader(t, [topic])
