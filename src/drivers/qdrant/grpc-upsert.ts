@@ -8,7 +8,8 @@ import { ProtobufWriter } from './protobuf.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 
 /** Field numbers of Qdrant's messages that are written here. */
-const UPSERT = { collectionName: 1, wait: 2, points: 3, ordering: 4, updateFilter: 6 }
+const UPSERT = { collectionName: 1, wait: 2, points: 3, ordering: 4, updateFilter: 6, updateMode: 8 }
+const UPDATE_ONLY = 2
 const ORDERING = { type: 1 }
 const POINT = { id: 1, payload: 3, vectors: 4 }
 const POINT_ID = { uuid: 2 }
@@ -36,11 +37,12 @@ const REQUEST_BYTES = 256
 
 /** @returns the request's body, framed */
 export function upsertMessage(
-  { collection, version, writtenAtMs, points }: PointBatch,
+  { collection, version, writtenAtMs, points, onlyExisting }: PointBatch,
   ordering: QdrantSettings['writeOrdering'],
 ): Buffer {
   const bytesMax = points.reduce((sum, point) => sum + pointBytesMax(point), REQUEST_BYTES)
   const writer = new ProtobufWriter(bytesMax + Buffer.byteLength(collection))
+  if (onlyExisting === true) writer.integer(UPSERT.updateMode, UPDATE_ONLY)
   writer.message(UPSERT.updateFilter, () => writeFence(writer, version))
   writer.message(UPSERT.ordering, () => writer.integer(ORDERING.type, ORDERINGS[ordering]))
   for (let i = points.length - 1; i >= 0; i--)

@@ -11,6 +11,8 @@ export interface PointBatch {
   version: WriteVersion
   writtenAtMs: number
   points: readonly Point[]
+  /** Whoever isn't there stays away. Left out: new points are written, too. */
+  onlyExisting?: boolean
 }
 
 /** But for `written` a smaller request may go through; of one that was `too-large` or `refused` nothing was written. */

@@ -1,6 +1,7 @@
 /** `VectorStore` on a Qdrant server: one collection per group and model, whole points, every write fenced. */
 
 import { BugError, ConfigError, RequestError } from '../../errors.ts'
+import type { TenantId, UserId } from '../../events/ids.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import { type CollectionShape, checkedPoints, checkQuery } from '../../vectors/checks.ts'
@@ -19,13 +20,12 @@ import type {
   VectorStore,
   WriteVersion,
 } from '../../vectors/vector-store.ts'
-import { errorOf, refusedRequest } from './answers.ts'
+import { refusedRequest } from './answers.ts'
 import { upsertAll } from './bulk-upsert.ts'
-import { fence } from './fence.ts'
 import { oldStubFilter, toDeleteBy } from './point-filters.ts'
 import { readPoints } from './point-reads.ts'
 import { PointSearch } from './point-search.ts'
-import type { PointWriter } from './point-writer.ts'
+import type { PointBatch, PointWriter } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
 import type { RestClient } from './rest-client.ts'
 import { type OwnCollection, ServerCollections } from './server-collections.ts'
@@ -46,8 +46,13 @@ export interface ServerFacts {
   mayManage: boolean
 }
 
-/** Of no user: UUIDv5 never gives it. */
-const NOBODY = '00000000-0000-0000-0000-000000000000'
+/** UUIDv5 never gives this id. */
+const NOBODY: Point = {
+  kind: 'stub',
+  id: '00000000-0000-0000-0000-000000000000' as PointId,
+  userId: 'nobody' as UserId,
+  tenantId: 'nobody' as TenantId,
+}
 
 export class QdrantVectorStore implements VectorStore {
   private readonly parts: StoreParts
@@ -110,7 +115,7 @@ export class QdrantVectorStore implements VectorStore {
       writtenAtMs: clock.nowMs(),
       points: result.points,
     }
-    const refused = await upsertAll(writer, batch, settings, () => this.checkTaken(collection, version))
+    const refused = await upsertAll(writer, batch, settings, () => this.checkTaken(batch))
     return [...result.refused, ...refused]
   }
 
@@ -241,21 +246,16 @@ export class QdrantVectorStore implements VectorStore {
     return { collection, result: check(collection) }
   }
 
-  /** Writes nothing: `update_only` of a point that nobody has. @throws {ConfigError} `qdrant-refused` when even that is refused */
-  private async checkTaken({ server }: OwnCollection, version: WriteVersion): Promise<void> {
-    const { rest, settings } = this.parts
-    const asked = { what: 'write points', collection: server }
-    const body = {
-      collection_name: server,
-      wait: true,
-      ordering: settings.writeOrdering,
-      points: [{ id: NOBODY, payload: {}, vector: {} }],
-      update_mode: 'update_only' as const,
-      update_filter: fence(version),
-    }
-    const verdict = await rest.ask(asked, (api, init) => api.upsertPoints(body, init))
-    if (verdict.kind === 'refused') throw refusedRequest(asked, verdict.reason)
-    if (verdict.kind !== 'done') throw errorOf(asked, verdict)
+  /**
+   * Writes nothing: a stub of nobody, if nobody is there; over the same way that was refused, for another may do.
+   *
+   * @throws {ConfigError} `qdrant-refused` when even that is refused
+   */
+  private async checkTaken(batch: PointBatch): Promise<void> {
+    const outcome = await this.parts.writer.write({ ...batch, points: [NOBODY], onlyExisting: true })
+    if (outcome.kind === 'written') return
+    if (outcome.kind === 'cut-off') throw outcome.error
+    throw refusedRequest({ what: 'write points', collection: batch.collection }, outcome.reason)
   }
 }
 

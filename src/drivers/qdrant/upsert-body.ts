@@ -24,8 +24,14 @@ const DIGITS = Uint8Array.from({ length: 40_000 }, (_, i) => {
 })
 
 /** @returns the request's body; each call makes it anew */
-export async function* upsertBody({ version, writtenAtMs, points }: PointBatch): AsyncGenerator<Buffer> {
-  yield Buffer.from(`{"update_filter":${JSON.stringify(fence(version))},"points":[`)
+export async function* upsertBody({
+  version,
+  writtenAtMs,
+  points,
+  onlyExisting,
+}: PointBatch): AsyncGenerator<Buffer> {
+  const mode = onlyExisting === true ? '"update_mode":"update_only",' : ''
+  yield Buffer.from(`{${mode}"update_filter":${JSON.stringify(fence(version))},"points":[`)
   for (let from = 0; from < points.length; ) {
     const to = sliceEnd(points, from)
     // Others first: the slice before this one may have come straight from a loop of its own.
