@@ -7,10 +7,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LocalService } from '../../src/cli/local-service.ts'
 import { openStandalone, type StandaloneOptions } from '../../src/cli/open-standalone.ts'
+import { requestRebuild } from '../../src/cli/rebuild.ts'
 import type { Standalone } from '../../src/cli/standalone.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { userKey } from '../../src/events/ids.ts'
+import type { InstructionId } from '../../src/instructions/instruction.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
 import { unavailable } from '../../src/pipeline/channels.ts'
@@ -24,7 +26,7 @@ import {
   startQdrantDouble,
 } from '../drivers/qdrant/double/qdrant-double.ts'
 import { FaultyProxy } from '../drivers/qdrant/faulty-proxy.ts'
-import { GOLDEN_BUNDLE } from './standalone-fixture.ts'
+import { GOLDEN_BUNDLE, ref } from './standalone-fixture.ts'
 
 /** Waits are kept, but short: a back-off of ten seconds would be ten seconds of nothing. */
 const SLEEP_MS_MAX = 20
@@ -247,6 +249,20 @@ export async function ingest({ service, standalone }: Running, ...events: unknow
 
 export async function stored({ standalone }: Running, user: string): Promise<StoredPoint | undefined> {
   return (await standalone.parts.vectors.get(MAIN, [idOf(user)])).get(idOf(user))
+}
+
+/** No search finds the user, of whom a stub is left. @param other a user who has vectors */
+export async function assertForgotten(running: Running, user: string, other: string): Promise<void> {
+  assert.equal((await stored(running, user))?.point.kind, 'stub')
+  const request = { instruction: 'general' as InstructionId, k: 10, from: { users: [ref(other)] } }
+  assert.deepEqual((await running.service.nearest(request)).neighbours, [])
+}
+
+/** As `collections rebuild` does, in the process that runs. */
+export async function rebuild({ standalone }: Running): Promise<void> {
+  await requestRebuild(standalone.parts.controlLog)
+  await standalone.parts.updater.control.readToEnd()
+  await standalone.untilIdle()
 }
 
 export const writesOf = (user: string) => (request: SeenRequest) =>

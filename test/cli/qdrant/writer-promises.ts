@@ -4,9 +4,8 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import { requestRebuild } from '../../../src/cli/rebuild.ts'
-import type { InstructionId } from '../../../src/instructions/instruction.ts'
 import {
+  assertForgotten,
   assertRight,
   assertSurvives,
   event,
@@ -15,6 +14,7 @@ import {
   OUTAGE_BOUNDS,
   type QdrantStandalone,
   type Running,
+  rebuild,
   stored,
   until,
   type withQdrant,
@@ -75,23 +75,15 @@ export function writerPromises(what: string, withServer: typeof withQdrant): voi
           await running.service.forget(ref('ada'))
           qdrant.proxy.pass()
           await running.standalone.untilIdle()
-          await isGone(running)
+          await assertForgotten(running, 'ada', 'ben')
         }, IMPATIENT)
         await qdrant.running(async (running) => {
           await running.standalone.untilIdle()
-          await requestRebuild(running.standalone.parts.controlLog)
-          await running.standalone.parts.updater.control.readToEnd()
-          await running.standalone.untilIdle()
-          await isGone(running)
+          await rebuild(running)
+          await assertForgotten(running, 'ada', 'ben')
           await assertRight(running, 2)
         })
       }))
-
-    async function isGone(running: Running): Promise<void> {
-      assert.equal((await stored(running, 'ada'))?.point.kind, 'stub')
-      const request = { instruction: 'general' as InstructionId, k: 10, from: { users: [ref('ben')] } }
-      assert.deepEqual((await running.service.nearest(request)).neighbours, [])
-    }
   })
 
   suite(`R7 on ${what}: it is down or slow`, () => {
