@@ -1,5 +1,6 @@
 /** What is made of a fetched answer: records in order, and where reading goes on. */
 
+import { UnavailableError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import type { FetchedPartition } from './fetch.ts'
 import { isAbortMarker, type RecordBatch, readBatches, readRecords } from './record-batch.ts'
@@ -17,14 +18,15 @@ export interface Chunk {
  * The records of a fetched partition from a position on, in order, without those of transactions that were given up.
  * Positions move on behind whole batches: compaction and transactions leave offsets without records.
  *
- * @throws {RangeError} when the answer is damaged
+ * @throws {UnavailableError} `kafka-batch-damaged`: what comes next time may be whole
+ * @throws {ConfigError} `kafka-message-format`
  */
 export async function* chunksOf(fetched: FetchedPartition, position: number): AsyncGenerator<Chunk> {
   const { topic, partition } = fetched
   const isWanted = committedOnly(fetched)
   let records: SourceRecord[] = []
   let next = position
-  for (const batch of readBatches(fetched.records)) {
+  for (const batch of wholeBatches(fetched)) {
     // Markers count even where their batch was read before.
     const wanted = isWanted(batch)
     if (batch.lastOffset < position) continue
@@ -40,6 +42,19 @@ export async function* chunksOf(fetched: FetchedPartition, position: number): As
     next = batch.lastOffset + 1
   }
   if (next > position) yield { records, next }
+}
+
+function wholeBatches({ topic, partition, records }: FetchedPartition): RecordBatch[] {
+  try {
+    return readBatches(records)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new UnavailableError(
+      'kafka-batch-damaged',
+      `expected whole record batches of partition ${partition} of ${topic}, got: ${error.message}: they are fetched again; check the brokers' disks and the network`,
+      { cause: error },
+    )
+  }
 }
 
 /** Tells batch by batch, in order, whether its records are anybody's. */

@@ -9,7 +9,7 @@ import { unavailable } from '../../pipeline/channels.ts'
 import type { ClusterMetadata } from './cluster-metadata.ts'
 import { Cursor } from './cursor.ts'
 import { type FetchedPartition, fetchRequest } from './fetch.ts'
-import { type Chunk, chunksOf } from './fetched-chunks.ts'
+import { chunksOf } from './fetched-chunks.ts'
 import type { KafkaCluster } from './kafka-cluster.ts'
 import { CODE, refusal } from './kafka-errors.ts'
 import { Backoff } from './retry.ts'
@@ -125,17 +125,16 @@ export class Fetcher {
       if (wanted.length === 0) return
       // Another comes first each time: an answer has a limit, and serves the first first.
       const cursors = [...wanted.slice(first % wanted.length), ...wanted.slice(0, first % wanted.length)]
-      const versions = cursors.map((cursor) => cursor.version)
+      const versions = new Map(cursors.map((cursor) => [cursor, cursor.version]))
       for (const cursor of cursors) cursor.isFetching = true
       try {
         const link = await this.cluster.broker(node)
         const { code, partitions } = await link.own(fetchRequest(cursors, limits))
         if (code !== CODE.none) throw refusal('fetch records', code)
         for (const fetched of partitions) {
-          const index = cursors.findIndex(
-            ({ topic, partition }) => topic === fetched.topic && partition === fetched.partition,
-          )
-          if (index >= 0) await this.take(cursors[index]!, versions[index]!, fetched)
+          const cursor = this.cursors.get(`${fetched.topic} ${fetched.partition}`)
+          const version = cursor && versions.get(cursor)
+          if (version !== undefined) await this.take(cursor!, version, fetched)
         }
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
@@ -164,15 +163,11 @@ export class Fetcher {
     this.backoff.reset()
     this.failures = 0
     cursor.heard(fetched.end, clock.nowMs())
-    const chunks = chunksOf(fetched, cursor.position)
-    for (;;) {
-      const chunk = await nextOf(chunks)
-      if (chunk instanceof UnavailableError) this.doubt([cursor], chunk)
+    for await (const { records, next } of chunksOf(fetched, cursor.position)) {
       // A pause, a seek or a rebalance may have come in between.
-      if (chunk === null || chunk instanceof UnavailableError) return
       if (cursor.version !== version || !cursor.isWanted || this.isStopped) return
-      cursor.moved(chunk.next, clock.nowMs())
-      if (chunk.records.length > 0) this.listener.records(chunk.records)
+      cursor.moved(next, clock.nowMs())
+      if (records.length > 0) this.listener.records(records)
       await this.breathe()
     }
   }
@@ -227,20 +222,5 @@ export class Fetcher {
     if (performance.now() - this.turnAtMs < TURN_MS) return
     await new Promise((resolve) => setImmediate(resolve))
     this.turnAtMs = performance.now()
-  }
-}
-
-/** Damage is no mistake of ours: what comes next time may be whole. @returns null: there is no more */
-async function nextOf(chunks: AsyncGenerator<Chunk>): Promise<Chunk | UnavailableError | null> {
-  try {
-    const step = await chunks.next()
-    return step.done === true ? null : step.value
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    return new UnavailableError(
-      'kafka-batch-damaged',
-      `expected whole record batches, got: ${error.message}: they are fetched again; check the brokers' disks and the network`,
-      { cause: error },
-    )
   }
 }

@@ -55,6 +55,9 @@ const NONE = -1
 /** Of one request, as a share of the session time-out: a coordinator that hangs is noticed while we still are a member. */
 const REQUEST_SHARE = 1 / 3
 
+/** To join: for a member id, and once more if the group moves on meanwhile. */
+const ATTEMPTS_AT_ONCE_MAX = 3
+
 const MOVED_ON = new Set<number>([CODE.illegalGeneration, CODE.unknownMemberId, CODE.rebalanceInProgress])
 const ELSEWHERE = new Set<number>([CODE.notCoordinator, CODE.coordinatorNotAvailable])
 
@@ -165,7 +168,11 @@ export class GroupMember {
     while (!signal.aborted) {
       try {
         const partitions = await this.join()
-        if (partitions === null) continue
+        if (partitions === null) {
+          // Mostly the next attempt succeeds; a broker that refuses all of them must not be asked without a pause.
+          if (++attempts > ATTEMPTS_AT_ONCE_MAX) await clock.sleep(backoff.nextMs(), signal)
+          continue
+        }
         if (signal.aborted) return
         backoff.reset()
         attempts = 0

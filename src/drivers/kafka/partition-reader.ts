@@ -24,23 +24,26 @@ export async function* readPartition(
   const { clock, settings } = cluster
   const retried = <Result>(attempt: () => Promise<Result>) =>
     untilAvailable(clock, clock.nowMs() + settings.requestTimeoutMs, attempt, signal)
-  const [start = 0] = await retried(() => listOffsets(cluster, [at], 'start'))
   const [end = 0] = await retried(() => listOffsets(cluster, [at], 'end'))
   if (from > end)
     throw new ConfigError(
       'log-truncated',
       `expected partition ${at.partition} of ${at.topic} to reach offset ${from}, which was read from it before, got its end at ${end}: Kafka has lost records; stop the workers, remove their local state, and rebuild`,
     )
+  if (from === end) return
+  const [start = 0] = await retried(() => listOffsets(cluster, [at], 'start'))
   let position = Math.max(from, start)
+  let movedMs = clock.nowMs()
   while (position < end && signal?.aborted !== true) {
     const fetched = await retried(() => fetchOnce(cluster, at, position))
-    const before = position
     for await (const chunk of chunksOf(fetched, position)) {
       position = chunk.next
+      movedMs = clock.nowMs()
       yield chunk
       if (signal?.aborted) return
     }
-    if (position === before && position < fetched.end) throw nothingRead(at, position)
+    // A leader that is new may not yet know how far it may be read.
+    if (clock.nowMs() - movedMs > settings.requestTimeoutMs) throw nothingRead(at, position)
   }
 }
 

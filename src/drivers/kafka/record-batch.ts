@@ -1,6 +1,7 @@
 /** Reads Kafka's record batches: headers first, records when they are wanted, and where each batch ends. */
 
 import { isUtf8 } from 'node:buffer'
+import { ConfigError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import { COMPRESSIONS, type Compression, decompress } from './codecs.ts'
 import { crc32c } from './crc32c.ts'
@@ -14,6 +15,8 @@ const UNREADABLE_HEADER = 'freshet.batch.unreadable'
 const LENGTH_END = 12
 const CHECKED_FROM = 21
 const HEADER_BYTES = 61
+/** In every format. */
+const MAGIC_AT = 16
 
 const MAGIC = 2
 const COMPRESSION_MASK = 0x07
@@ -42,10 +45,17 @@ export interface RecordBatch {
  * The whole batches of a fetched record set, in order. A last one that is cut off is left out: it comes whole next time.
  *
  * @throws {RangeError} when the bytes are no record set, or are damaged
+ * @throws {ConfigError} `kafka-message-format`
  */
 export function readBatches(records: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = []
   for (let at = 0; at + HEADER_BYTES <= records.length; ) {
+    const magic = records.readInt8(at + MAGIC_AT)
+    if (magic === 0 || magic === 1)
+      throw new ConfigError(
+        'kafka-message-format',
+        `expected record batches of format ${MAGIC}, got ${magic}, of a producer or broker from before Kafka 0.11: copy the topic with a newer producer, or wait until retention has removed them`,
+      )
     const sizeBytes = LENGTH_END + records.readInt32BE(at + 8)
     if (sizeBytes < HEADER_BYTES)
       throw new RangeError(`expected a record batch, got one of ${sizeBytes} bytes`)

@@ -7,6 +7,7 @@ import { crc32c } from '../../../src/drivers/kafka/crc32c.ts'
 import { rawHeaders } from '../../../src/drivers/kafka/raw-headers.ts'
 import { readBatches, readRecords } from '../../../src/drivers/kafka/record-batch.ts'
 import { recordBytes, writeBatch } from '../../../src/drivers/kafka/record-batch-writer.ts'
+import { ConfigError } from '../../../src/errors.ts'
 
 const require = createRequire(import.meta.url)
 const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0')
@@ -110,6 +111,17 @@ test('a batch that is cut off is left for the next time, wherever it is cut', as
   assert.deepEqual(readBatches(Buffer.alloc(0)), [])
 })
 
+test('batches of formats from before Kafka 0.11 are refused with the remedy, not taken for damage', async () => {
+  const old = Buffer.from(await writeBatch([{ key: null, value: Buffer.from('x') }], 'none', TIME_MS, NUMBER))
+  for (const magic of [0, 1]) {
+    old.writeInt8(magic, 16)
+    assert.throws(
+      () => readBatches(old),
+      (error) => error instanceof ConfigError && error.code === 'kafka-message-format',
+    )
+  }
+})
+
 test('any bit that flips in a batch is found', async () => {
   const whole = await writeBatch(
     [{ key: Buffer.from('u1'), value: Buffer.from('a value') }],
@@ -118,8 +130,8 @@ test('any bit that flips in a batch is found', async () => {
     NUMBER,
   )
   fc.assert(
-    // The offset, the length and the leader's epoch before are the broker's, which it sets after the checksum was made.
-    fc.property(fc.integer({ min: 16 * 8, max: whole.length * 8 - 1 }), (bit) => {
+    // What lies before is the broker's, which sets it after the checksum was made, and the format.
+    fc.property(fc.integer({ min: 17 * 8, max: whole.length * 8 - 1 }), (bit) => {
       const damaged = Buffer.from(whole)
       damaged[bit >> 3]! ^= 1 << (bit & 7)
       assert.throws(() => readBatches(damaged), RangeError)
