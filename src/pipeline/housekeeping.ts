@@ -68,19 +68,29 @@ export class Housekeeping {
     this.noticeBackfill()
     const nowMs = clock.nowMs()
     const isDue = nowMs >= this.nextMs
-    const missing = await updater.control.betweenReadings((view) => this.tidy(view, nowMs, isDue))
+    const unwanted = new Map<CollectionName, VectorName[]>()
+    const missing = await updater.control.betweenReadings((view) => this.tidy(view, nowMs, isDue, unwanted))
     if (missing !== null) {
       await this.checkStillWanted(missing)
       return
     }
+    await this.dropUnwanted(unwanted)
     await this.retireTexts(nowMs)
     if (!isDue) return
     await tidyLog(nowMs)
     this.nextMs = nowMs + INTERVAL_MS
   }
 
-  /** @returns a collection in use that is not there: nothing was done; null: all are */
-  private async tidy(view: View, nowMs: number, isDue: boolean): Promise<CollectionName | null> {
+  /**
+   * @param unwanted gets the vector names that nobody reads or writes under this view
+   * @returns a collection in use that is not there: nothing was done; null: all are
+   */
+  private async tidy(
+    view: View,
+    nowMs: number,
+    isDue: boolean,
+    unwanted: Map<CollectionName, VectorName[]>,
+  ): Promise<CollectionName | null> {
     const { vectors } = this.parts
     this.seen = view
     const infos = new Map((await vectors.collections()).map((info) => [info.name, info]))
@@ -89,7 +99,8 @@ export class Housekeeping {
     await reconcileAliases(view, vectors)
     for (const target of view.targets.values()) {
       const info = infos.get(target.collection)
-      if (target.inUse && info !== undefined) await this.tidyNames(view, target, info)
+      if (target.inUse && info !== undefined)
+        unwanted.set(target.collection, await this.tidyNames(view, target, info))
       if (isDue && info !== undefined) await vectors.purgeStubs(target.collection, nowMs - STUB_AGE_MS)
     }
     return null
@@ -121,8 +132,12 @@ export class Housekeeping {
     if (this.inFlight.size === 0) this.backfilled = view
   }
 
-  /** Moves readers to new texts once these are back-filled, and drops the vectors that nobody reads or writes. */
-  private async tidyNames(view: View, { collection, texts }: Target, info: CollectionInfo): Promise<void> {
+  /** Moves readers to new texts once these are back-filled. @returns names that nobody reads or writes */
+  private async tidyNames(
+    view: View,
+    { collection, texts }: Target,
+    info: CollectionInfo,
+  ): Promise<VectorName[]> {
     const { vectors } = this.parts
     const readers = new Map<InstructionId, VectorName>()
     for (const [id, wanted] of texts.readerNames) {
@@ -132,8 +147,23 @@ export class Housekeeping {
     }
     if (!sameEntries(readers, info.readerNames)) await vectors.setReaderNames(collection, readers)
     const kept = new Set([...texts.texts.keys(), ...readers.values()])
-    const dropped = info.vectorNames.filter((name) => !kept.has(name))
-    if (dropped.length > 0) await vectors.dropVectorNames(collection, dropped)
+    return info.vectorNames.filter((name) => !kept.has(name))
+  }
+
+  /**
+   * Another process may have made such a name, for a record that we hadn't read: it is there before the name is, so that
+   * whoever reads on after having seen the name knows it.
+   */
+  private async dropUnwanted(unwanted: ReadonlyMap<CollectionName, readonly VectorName[]>): Promise<void> {
+    if ([...unwanted.values()].every((names) => names.length === 0)) return
+    const { vectors, updater } = this.parts
+    await updater.control.readToEnd()
+    await updater.control.betweenReadings(async (view) => {
+      for (const { collection, texts, inUse } of view.targets.values()) {
+        const names = unwanted.get(collection)?.filter((name) => !texts.texts.has(name)) ?? []
+        if (inUse && names.length > 0) await vectors.dropVectorNames(collection, names)
+      }
+    })
   }
 
   /** The text before the last change leaves the group once its time is over and no reader follows it. */

@@ -93,6 +93,18 @@ suite('housekeeping', () => {
     assert.equal(readerNames.has(NEXT), false)
   })
 
+  test('a vector name that another process has just made is not dropped by one that has not read why', async () => {
+    const { housekeeping, controlLog, updater, vectors } = fixture.standalone.parts
+    const next = updater.control.view.instructions.instructions.get(NEXT)!
+    const id = 'other' as InstructionId
+    const { name, vectorNames } = await main()
+    await controlLog.appendInstruction({ ...next, id, text: NEW })
+    await vectors.ensureVectorNames(name, [vectorName(id, NEW), vectorName(id, OLD)])
+    fixture.clock.nowMs += 60_000
+    await housekeeping.tick()
+    assert.deepEqual((await main()).vectorNames.sort(), [...vectorNames, vectorName(id, NEW)].sort())
+  })
+
   test('the stub of a forgotten user stays for a day, and is purged after it', async () => {
     await fixture.service.forget(ref('ada'))
     await fixture.settle()
