@@ -1,6 +1,6 @@
 /** Brings many points to the server in requests of bounded size, and finds the ones that it will never take. */
 
-import { RecordError } from '../../errors.ts'
+import { ConfigError, RecordError } from '../../errors.ts'
 import type { Point, PointId, RefusedPoint } from '../../vectors/vector-store.ts'
 import type { PointBatch, PointWriter, WriteOutcome } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
@@ -74,18 +74,18 @@ async function upsertSome(
   return [...first, ...(await upsertSome(writer, { ...batch, points: points.slice(middle) }, ask))]
 }
 
-/** @throws {UnavailableError} where nobody said that the point is at fault */
+/**
+ * @throws {UnavailableError} where nobody said that the point is at fault
+ * @throws {ConfigError} `qdrant-body-limit`: payloads are small and vectors equally long, so everybody's point is too large
+ */
 function alone(id: PointId, outcome: Exclude<WriteOutcome, { kind: 'written' }>): RefusedPoint {
   if (outcome.kind === 'cut-off') throw outcome.error
   const { kind, reason } = outcome
   if (kind === 'too-large')
-    return {
-      id,
-      error: new RecordError(
-        'point-too-large',
-        `expected a point within the server's limit, got ${reason}: shorten the user's segment, or raise max_request_size_mb`,
-      ),
-    }
+    throw new ConfigError(
+      'qdrant-body-limit',
+      `expected a server that takes a request with a single point, got ${reason}: raise its max_request_size_mb, or the limit of the proxy before it`,
+    )
   return {
     id,
     error: new RecordError(

@@ -37,6 +37,7 @@ function writerOf(rule: (points: readonly Point[]) => WriteOutcome) {
 }
 
 const WRITTEN: WriteOutcome = { kind: 'written' }
+const TOO_LARGE: WriteOutcome = { kind: 'too-large', reason: 'JSON payload is larger than allowed' }
 const REFUSED: WriteOutcome = { kind: 'refused', reason: 'Format error' }
 const never = async () => assert.fail('nobody is to be asked')
 const nothingWrong = async () => {}
@@ -100,19 +101,16 @@ test('where a collection is full after a bad point, nobody else is blamed for it
   assert.deepEqual(asked, [false, false, true])
 })
 
-test('a body that is too large is halved until it fits, and a point that never does is named', async () => {
-  const huge = idOf('u3')
-  const { writer, written } = writerOf((points) =>
-    points.length > 5 || points.some(({ id }) => id === huge)
-      ? { kind: 'too-large', reason: 'JSON payload is larger than allowed' }
-      : WRITTEN,
-  )
-  const refused = await upsertAll(writer, batchOf(pointsOf(20)), LIMITS, never)
-  assert.deepEqual(
-    refused.map(({ id, error }) => [id, error.code]),
-    [[huge, 'point-too-large']],
-  )
-  assert.equal(written.length, 19)
+test('a body that is too large is halved until it fits', async () => {
+  const { writer, written } = writerOf((points) => (points.length > 5 ? TOO_LARGE : WRITTEN))
+  assert.deepEqual(await upsertAll(writer, batchOf(pointsOf(20)), LIMITS, never), [])
+  assert.equal(written.length, 20)
+})
+
+test('a limit below a single point stops the program: no user is parked for what all of them would be', async () => {
+  const { writer, sent } = writerOf(() => TOO_LARGE)
+  await assert.rejects(upsertAll(writer, batchOf(pointsOf(8)), LIMITS, never), { code: 'qdrant-body-limit' })
+  assert.equal(sent.length, 4)
 })
 
 test('a server that closes while it reads gets smaller bodies; one that closes on a single point is down', async () => {
