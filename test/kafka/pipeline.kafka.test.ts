@@ -45,6 +45,22 @@ const USERS = 40
 const SESSION_MS = 3_000
 const USER_BYTES_MAX = 512 * 1024
 const COLLECTION = 'freshet_main_text' as CollectionName
+const SETTINGS = {
+  ...DEFAULT_PIPELINE_SETTINGS,
+  minEvents: 3,
+  quietMs: 20,
+  maxDelayMs: 200,
+  sessionTimeoutMs: SESSION_MS,
+  commitIntervalMs: 50,
+}
+const ABOUT = {
+  modelId: 'text' as never,
+  stage: 'active' as const,
+  parentModelId: null,
+  artifactUri: null,
+  artifactSha256: '',
+  dimensions: 4,
+}
 const tenant = 'default' as never
 
 interface World {
@@ -115,27 +131,22 @@ function searches(count: number): UserRecord[] {
   })
 }
 
-async function openWorker(t: TestContext, world: World) {
-  const { bootstrap, prefix, topics, vectors } = world
+/** A worker's way to Kafka. */
+async function openDriver(world: World) {
+  const { bootstrap, prefix, topics } = world
   const over = { sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: SESSION_MS, heartbeatIntervalMs: 200 }
   const settings = kafkaSettings(bootstrap, prefix, over)
-  const folder = mkdtempSync(join(tmpdir(), 'freshet-worker-'))
-  const path = join(folder, 'states.db')
-  const database = new SqliteDatabase({ path, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
   const cluster = await KafkaCluster.create(settings, systemClock)
   const producer = await SafeProducer.open(settings, systemClock)
   const decoder = createRecordDecoder({ topics, schemas: directorySchemas(null) })
-  const source = await KafkaEventSource.open(
-    settings,
-    topics.map(({ topic }) => topic),
-    systemClock,
-  )
-  const options = {
+  const names = topics.map(({ topic }) => topic)
+  const source = await KafkaEventSource.open(settings, names, systemClock)
+  const state = {
     topic: `${prefix}.state`,
     partitionCount: source.partitionCount,
     userBytesMax: USER_BYTES_MAX,
   }
-  const changelog = await KafkaChangelog.open(cluster, producer, options)
+  const changelog = await KafkaChangelog.open(cluster, producer, state)
   const control = {
     instructions: `${prefix}.instructions`,
     models: `${prefix}.models`,
@@ -143,39 +154,31 @@ async function openWorker(t: TestContext, world: World) {
   }
   const controlLog = await KafkaControlLog.open(cluster, producer, control, tombstoneReader(decoder))
   if ((await controlLog.models(-1)).length === 0)
-    await controlLog.appendModel(
-      { active: 'text' as never, also: null, existing: ['text' as never] },
-      {
-        modelId: 'text' as never,
-        stage: 'active',
-        parentModelId: null,
-        artifactUri: null,
-        artifactSha256: '',
-        dimensions: 4,
-      },
-    )
+    await controlLog.appendModel({ active: 'text' as never, also: null, existing: ['text' as never] }, ABOUT)
+  const close = async () => {
+    await producer.close()
+    cluster.close()
+  }
+  return { source, decoder, changelog, controlLog, deadLetters: new KafkaDeadLetters(producer), close }
+}
+
+async function openWorker(t: TestContext, world: World) {
+  const { source, decoder, changelog, controlLog, deadLetters, close } = await openDriver(world)
+  const folder = mkdtempSync(join(tmpdir(), 'freshet-worker-'))
+  const path = join(folder, 'states.db')
+  const database = new SqliteDatabase({ path, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
+  const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
   const updater = new Updater({
     source,
     decoder,
-    store: new ChangelogStateStore(
-      changelog,
-      new SqliteLocalStates(database, USER_BYTES_MAX),
-      () => textModel.slots,
-    ),
+    store: new ChangelogStateStore(changelog, disk, () => textModel.slots),
     controlLog,
-    deadLetters: new KafkaDeadLetters(producer),
+    deadLetters,
     models: new Map([['text' as never, textModel]]),
     render: (_target, window) => textRender(window),
-    vectors,
+    vectors: world.vectors,
     clock: systemClock,
-    settings: {
-      ...DEFAULT_PIPELINE_SETTINGS,
-      minEvents: 3,
-      quietMs: 20,
-      maxDelayMs: 200,
-      sessionTimeoutMs: SESSION_MS,
-      commitIntervalMs: 50,
-    },
+    settings: SETTINGS,
   })
   const failures: unknown[] = []
   source.failed = (error) => updater.ownership.failed(error)
@@ -187,18 +190,13 @@ async function openWorker(t: TestContext, world: World) {
   }
   t.after(async () => {
     await stop()
-    await producer.close()
-    cluster.close()
+    await close()
     database.close()
     rmSync(folder, { recursive: true, force: true })
   })
-  return {
-    updater,
-    source,
-    stop,
-    failures,
-    die: () => (Reflect.get(source, 'cluster') as KafkaCluster).close(),
-  }
+  // It can't commit any more, and doesn't know that others take over.
+  const die = () => (Reflect.get(source, 'cluster') as KafkaCluster).close()
+  return { updater, source, stop, failures, die }
 }
 
 /** What every user's vector has to be, from what was said alone; null: none. */
