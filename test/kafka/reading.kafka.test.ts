@@ -7,7 +7,7 @@ import { KafkaEventSource } from '../../src/drivers/kafka/kafka-event-source.ts'
 import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../../src/drivers/kafka/partitioner.ts'
 import { ConfigError, UnavailableError } from '../../src/errors.ts'
-import { outOfRange } from '../../src/pipeline/channels.ts'
+import { driverLog, outOfRange } from '../../src/pipeline/channels.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { Appender, type Collector, kafkaSettings, startedSource, until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
@@ -241,6 +241,8 @@ kafkaSuite('reading from Kafka', () => {
   test('times are the broker’s where the topic says so, else the producer’s', async (t) => {
     const appender = await appenderOf(t)
     const liedMs = 1_000_000_000_000
+    const told: string[] = []
+    t.after(driverLog.subscribe(({ message }) => told.push(message)))
     const beforeMs = Date.now() - 1_000
     for (const type of ['CreateTime', 'LogAppendTime']) {
       const topic = await topicWith({ 'message.timestamp.type': type })
@@ -248,6 +250,8 @@ kafkaSuite('reading from Kafka', () => {
       const { source, collector } = await reader(t, [topic])
       await until('it has come', () => collector.received.length === 1)
       const { appendTimeMs } = collector.received[0]!
+      const isTold = told.some((message) => message.includes(topic) && message.includes('LogAppendTime'))
+      assert.equal(isTold, type === 'CreateTime', 'who judges by producers’ times says so')
       if (type === 'CreateTime') assert.equal(appendTimeMs, liedMs)
       else assert.ok(appendTimeMs > beforeMs && appendTimeMs < Date.now() + 1_000)
       await source.close()

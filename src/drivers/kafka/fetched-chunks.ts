@@ -12,6 +12,8 @@ const CHUNK_RECORDS_MAX = 1_000
 export interface Chunk {
   records: readonly SourceRecord[]
   next: number
+  /** Some of the times are what producers say, not when the broker appended. */
+  hasProducerTimes: boolean
 }
 
 /**
@@ -26,22 +28,24 @@ export async function* chunksOf(fetched: FetchedPartition, position: number): As
   const isWanted = committedOnly(fetched)
   let records: SourceRecord[] = []
   let next = position
+  let hasProducerTimes = false
   for (const batch of wholeBatches(fetched)) {
     // Markers count even where their batch was read before.
     const wanted = isWanted(batch)
     if (batch.lastOffset < position) continue
     if (wanted) {
+      hasProducerTimes ||= batch.appendTimeMs === null
       const read = readRecords(topic, partition, batch, position)
       for (const record of read instanceof Promise ? await read : read) {
         records.push(record)
         if (records.length < CHUNK_RECORDS_MAX) continue
-        yield { records, next: record.offset + 1 }
+        yield { records, next: record.offset + 1, hasProducerTimes }
         records = []
       }
     }
     next = batch.lastOffset + 1
   }
-  if (next > position) yield { records, next }
+  if (next > position) yield { records, next, hasProducerTimes }
 }
 
 function wholeBatches({ topic, partition, records }: FetchedPartition): RecordBatch[] {

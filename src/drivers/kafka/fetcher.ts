@@ -5,7 +5,7 @@
 
 import { type ConfigError, UnavailableError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
-import { unavailable } from '../../pipeline/channels.ts'
+import { driverLog, unavailable } from '../../pipeline/channels.ts'
 import type { ClusterMetadata } from './cluster-metadata.ts'
 import { Cursor } from './cursor.ts'
 import { type FetchedPartition, fetchRequest } from './fetch.ts'
@@ -42,6 +42,7 @@ export class Fetcher {
   private failures = 0
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private turnAtMs = 0
+  private readonly toldOfTimes = new Set<string>()
 
   constructor(cluster: KafkaCluster, topics: readonly string[], listener: FetcherListener) {
     this.cluster = cluster
@@ -163,13 +164,22 @@ export class Fetcher {
     this.backoff.reset()
     this.failures = 0
     cursor.heard(fetched.end, clock.nowMs())
-    for await (const { records, next } of chunksOf(fetched, cursor.position)) {
+    for await (const { records, next, hasProducerTimes } of chunksOf(fetched, cursor.position)) {
       // A pause, a seek or a rebalance may have come in between.
       if (cursor.version !== version || !cursor.isWanted || this.isStopped) return
       cursor.moved(next, clock.nowMs())
+      if (hasProducerTimes) this.tellOfTimes(cursor.topic)
       if (records.length > 0) this.listener.records(records)
       await this.breathe()
     }
+  }
+
+  /** S4: lateness is judged by append times; where there are none, by what producers claim, and somebody should know. */
+  private tellOfTimes(topic: string): void {
+    if (this.toldOfTimes.has(topic)) return
+    this.toldOfTimes.add(topic)
+    const message = `the records of ${topic} have their producers' times, by which late and future events are judged: set message.timestamp.type=LogAppendTime`
+    driverLog.publish({ driver: 'kafka', level: 'warn', message, peer: null })
   }
 
   /** Whatever failed, leaders may have moved: nobody fetches these before they were asked for again. */

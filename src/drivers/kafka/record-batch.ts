@@ -124,6 +124,7 @@ export function readRecords(
   }
 
   function unreadable(error: unknown): SourceRecord[] {
+    if (error instanceof ConfigError) throw error // It isn't the batch.
     const headers = { [UNREADABLE_HEADER]: error instanceof Error ? error.message : String(error) }
     const offset = Math.max(batch.baseOffset, fromOffset)
     const appendTimeMs = batch.appendTimeMs ?? batch.baseTimeMs
