@@ -14,6 +14,8 @@ export interface Asked {
   what: string
   /** The collection as the server knows it; null where the request names none. */
   collection: string | null
+  /** Of the server; added by whoever holds the connection. */
+  address?: string
 }
 
 /** Everything but `error` says something that only whoever asked can judge. */
@@ -49,7 +51,11 @@ export function judge(answer: Answer, asked: Asked, nowMs: number): Verdict {
     return unknown(asked, `an answer within ${answer.afterMs} ms, got none`, answer, nowMs)
   if (answer.kind === 'network') {
     const expected = `an answer, got ${answer.code ?? messageOf(answer.cause)}`
-    const error = unavailable(asked, expected, RETRY_AFTER_MS_DEFAULT, answer.cause)
+    const error = unavailable(asked, expected, RETRY_AFTER_MS_DEFAULT, {
+      remedy:
+        'look whether it is up and whether this is its address, http or https; a freshet that runs asks again by itself',
+      cause: answer.cause,
+    })
     return answer.code === 'EPIPE' ? { kind: 'cut-off', error } : failed(error)
   }
   const { status } = answer
@@ -152,13 +158,16 @@ export function unavailable(
   asked: Asked,
   expected: string,
   afterMs: number,
-  cause?: unknown,
+  {
+    remedy = 'a freshet that runs asks again by itself; look at the server if this goes on',
+    cause,
+  }: { remedy?: string; cause?: unknown } = {},
 ): UnavailableError {
-  return new UnavailableError(
-    'qdrant-unavailable',
-    `${on(asked)}: expected ${expected}: it is asked again; look at the server if this goes on`,
-    { retryAfterMs: afterMs, cause },
-  )
+  const at = asked.address === undefined ? '' : ` at ${asked.address}`
+  return new UnavailableError('qdrant-unavailable', `${on(asked)}${at}: expected ${expected}: ${remedy}`, {
+    retryAfterMs: afterMs,
+    cause,
+  })
 }
 
 export function collectionMissing({ collection }: Asked, reason: string): ConfigError {

@@ -9,11 +9,14 @@ export type Attempt = (signal: AbortSignal) => Promise<Answer>
 
 export class Attempts {
   private readonly clock: Clock
+  private readonly address: string
   private readonly live = new Set<AbortController>()
   private isClosed = false
 
-  constructor(clock: Clock) {
+  /** @param address of the server, for the sentences of errors */
+  constructor(clock: Clock, address: string) {
     this.clock = clock
+    this.address = address
   }
 
   /** @throws {UnavailableError} `vectors-closed` */
@@ -22,7 +25,7 @@ export class Attempts {
   }
 
   judge(answer: Answer, asked: Asked): Verdict {
-    return judge(answer, asked, this.clock.nowMs())
+    return judge(answer, { ...asked, address: this.address }, this.clock.nowMs())
   }
 
   /**
@@ -61,12 +64,17 @@ export class Attempts {
   }
 }
 
-/** The code of Node's or undici's error, a cause or two deep. */
+/** The code of Node's or undici's error, a cause or two deep; undici gives none to an answer that is no HTTP/1.1. */
 export function codeOf(error: unknown): string | null {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if ('code' in at && typeof at.code === 'string') return at.code
+    if (at.name === NOT_HTTP) return NOT_HTTP
+  }
   return null
 }
+
+/** Another protocol was spoken, such as gRPC's. */
+export const NOT_HTTP = 'HTTPParserError'
 
 function closed(): UnavailableError {
   return new UnavailableError(

@@ -39,12 +39,14 @@ export class GrpcClient {
   private readonly connection: GrpcConnection
   private readonly attempts: Attempts
   private readonly timeoutMs: number
+  private readonly address: string
 
   /** @throws {ConfigError} `qdrant-url`, `qdrant-secret-in-clear` */
   constructor({ grpcUrl, apiKey, timeoutMs }: GrpcSettings, clock: Clock) {
     const { origin, prefix } = serverAddress(grpcUrl, apiKey, 'grpcUrl')
+    this.address = `${origin}${prefix}`
     this.connection = new GrpcConnection(origin, prefix, apiKey === null ? {} : { 'api-key': apiKey })
-    this.attempts = new Attempts(clock)
+    this.attempts = new Attempts(clock, this.address)
     this.timeoutMs = timeoutMs
   }
 
@@ -69,7 +71,7 @@ export class GrpcClient {
     )
     const verdict = this.attempts.judge(answer, asked)
     if (verdict.kind === 'done') return String(verdict.result)
-    throw isStranger(answer) ? notGrpc(answer) : errorOf(asked, verdict)
+    throw isStranger(answer) ? notGrpc(answer, this.address) : errorOf(asked, verdict)
   }
 
   async close(): Promise<void> {
@@ -113,10 +115,10 @@ function isStranger(answer: Answer): boolean {
   return answer.kind === 'http' && [200, 400, 404, 405, 415].includes(answer.status)
 }
 
-function notGrpc(answer: Answer): ConfigError {
+function notGrpc(answer: Answer, address: string): ConfigError {
   const got = answer.kind === 'http' ? `status ${answer.status}` : 'another protocol'
   return new ConfigError(
     'qdrant-url',
-    `expected Qdrant's gRPC, got ${got}: set vectors.qdrant.grpcUrl to its gRPC port (6334), or to null`,
+    `expected Qdrant's gRPC at ${address}, got ${got}: set vectors.qdrant.grpcUrl to its gRPC port (6334), or to null`,
   )
 }

@@ -3,7 +3,7 @@
 import { ConfigError, UnavailableError } from '../../errors.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import { errorOf } from './answers.ts'
-import { codeOf } from './attempts.ts'
+import { codeOf, NOT_HTTP } from './attempts.ts'
 import { GrpcClient } from './grpc-client.ts'
 import { GrpcPointWriter } from './grpc-point-writer.ts'
 import type { PointWriter } from './point-writer.ts'
@@ -20,23 +20,24 @@ export async function openQdrant(settings: QdrantSettings, clock: Clock): Promis
   const rest = new RestClient(settings, clock)
   try {
     const greeting = await rest.greeting({ what: 'greet the server', collection: null })
-    const version = checkVersion((greeting as { version?: unknown } | null)?.version)
+    const version = checkVersion((greeting as { version?: unknown } | null)?.version, rest.address)
     const mayManage = await checkKey(rest)
     const writer = await openWriter(settings, clock, rest)
     return new QdrantVectorStore({ settings, clock, rest, writer, server: { version, mayManage } })
   } catch (error) {
     await rest.close()
-    throw tlsError(error) ?? error
+    throw addressError(error, rest.address) ?? error
   }
 }
 
 /** Certificates and protocols don't mend themselves: whoever starts is told, instead of waiting. */
-function tlsError(error: unknown): ConfigError | null {
+function addressError(error: unknown, address: string): ConfigError | null {
   const code = error instanceof UnavailableError ? codeOf(error.cause) : null
+  if (code === NOT_HTTP) return notRest(address, 'another protocol', error)
   if (code === null || !TLS_CODES.test(code)) return null
   return new ConfigError(
     'qdrant-tls',
-    `expected a TLS server with a certificate that this machine trusts, got ${code}: name its authority's file in NODE_EXTRA_CA_CERTS, or correct vectors.qdrant.url`,
+    `expected a TLS server with a certificate that this machine trusts at ${address}, got ${code}: name its authority's file in NODE_EXTRA_CA_CERTS, or correct vectors.qdrant.url`,
     { cause: error },
   )
 }
@@ -51,7 +52,7 @@ async function openWriter(settings: QdrantSettings, clock: Clock, rest: RestClie
   const grpc = new GrpcClient({ ...settings, grpcUrl }, clock)
   try {
     // Behind a balancer it may be another node's than REST's, in the middle of an upgrade.
-    checkVersion(await grpc.version())
+    checkVersion(await grpc.version(), grpcUrl)
     return new GrpcPointWriter(grpc, writeOrdering)
   } catch (error) {
     await grpc.close()
@@ -69,14 +70,18 @@ const VERSION_MIN: Version = [1, 18, 0]
 
 type Version = readonly [major: number, minor: number, patch: number]
 
+function notRest(address: string, got: string, cause?: unknown): ConfigError {
+  return new ConfigError(
+    'qdrant-url',
+    `expected a Qdrant server that says its version at ${address}, got ${got}: set vectors.qdrant.url to its REST port (6333), without the path of a page or a collection`,
+    { cause },
+  )
+}
+
 /** @param version as the server says it @returns it @throws {ConfigError} `qdrant-url`, `qdrant-version` */
-function checkVersion(version: unknown): string {
+function checkVersion(version: unknown, address: string): string {
   const match = typeof version === 'string' ? /^(\d+)\.(\d+)\.(\d+)/.exec(version) : null
-  if (typeof version !== 'string' || match === null)
-    throw new ConfigError(
-      'qdrant-url',
-      'expected a Qdrant server that says its version, got something else: set vectors.qdrant.url to its REST port (6333)',
-    )
+  if (typeof version !== 'string' || match === null) throw notRest(address, 'something else')
   const found: Version = [Number(match[1]), Number(match[2]), Number(match[3])]
   if (!isBefore(found, VERSION_MIN)) return version
   const lacking = LACKING.filter(([since]) => isBefore(found, since)).map(([, what]) => what)

@@ -24,6 +24,8 @@ export class RestClient {
   private readonly api: OpenApiClient
   private readonly origin: string
   private readonly prefix: string
+  /** For the sentences of errors: the port, which is easily taken for another, always said. */
+  readonly address: string
   private readonly headers: Record<string, string>
   private readonly timeoutMs: number
   private readonly attempts: Attempts
@@ -41,8 +43,9 @@ export class RestClient {
     const { origin, port, prefix } = serverAddress(url, apiKey)
     this.origin = origin
     this.prefix = prefix
+    this.address = `${origin}${prefix}`
     this.timeoutMs = timeoutMs
-    this.attempts = new Attempts(clock)
+    this.attempts = new Attempts(clock, this.address)
     // The key goes as a header of ours: the client warns on the console about its own.
     this.headers = apiKey === null ? HEADERS : { ...HEADERS, 'api-key': apiKey }
     this.agent = new Agent({

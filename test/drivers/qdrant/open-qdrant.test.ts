@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
 import type { QdrantSettings } from '../../../src/drivers/qdrant/qdrant-settings.ts'
@@ -88,6 +89,28 @@ test('what is no Qdrant server is named so', async () => {
   }
 })
 
+test('the port of gRPC in place of the one of REST is named at once, and so is a path too much', async () => {
+  // What an HTTP/2 server says first, whatever it was sent: an empty frame of settings.
+  const http2 = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])))
+  })
+  await new Promise<void>((resolve) => http2.listen(0, '127.0.0.1', resolve))
+  const { port } = http2.address() as AddressInfo
+  await assert.rejects(openQdrant(settingsOf(`http://127.0.0.1:${port}`), clock), {
+    name: 'ConfigError',
+    code: 'qdrant-url',
+    message: new RegExp(`at http://127\\.0\\.0\\.1:${port}, got another protocol`),
+  })
+  await new Promise((resolve) => http2.close(resolve))
+  const double = await startQdrantDouble()
+  await assert.rejects(openQdrant(settingsOf(`${double.url}/dashboard`), clock), {
+    code: 'qdrant-url',
+    message: /at http:.*\/dashboard, got something else: .* without the path/,
+  })
+  await double.close()
+})
+
 test('a server that is not there, or does not answer, is nobody’s fault yet', async () => {
   const double = await startQdrantDouble()
   const proxy = await startFaultyProxy(double.url)
@@ -95,7 +118,10 @@ test('a server that is not there, or does not answer, is nobody’s fault yet', 
   proxy.stall('requests')
   await assert.rejects(openQdrant(settingsOf(proxy.url, { timeoutMs: 50 }), clock), unavailable)
   await proxy.refuse()
-  await assert.rejects(openQdrant(settingsOf(proxy.url), clock), unavailable)
+  await assert.rejects(openQdrant(settingsOf(proxy.url), clock), {
+    ...unavailable,
+    message: new RegExp(`at ${proxy.url}: expected an answer, got ECONNREFUSED: .* its address`),
+  })
   await proxy.close()
   await double.close()
 })
