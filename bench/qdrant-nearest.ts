@@ -57,24 +57,13 @@ export async function benchNearest(
         { length: NEAREST.queriesPerRepetition },
         (_, i) => all[(i * 197 + repetition + 1) % all.length]!,
       )
-      const timesMs = Object.fromEntries(WAYS.map((way) => [way, [] as number[]])) as Record<Way, number[]>
-      const hits = Object.fromEntries(WAYS.map((way) => [way, 0])) as Record<Way, number>
-      for (const user of users) {
-        let truth = new Set<PointId>()
-        for (const way of WAYS) {
-          const startMs = performance.now()
-          const found = await nearest(stores[way], user.id, way === 'exact')
-          timesMs[way].push(performance.now() - startMs)
-          if (way === 'sqlite') truth = new Set(found)
-          hits[way] += found.filter((id) => truth.has(id)).length
-        }
-      }
+      const asked = await ask(users, (way, id) => nearest(stores[way], id, way === 'exact'))
       if (repetition < 0) continue
       for (const way of WAYS) {
-        const sorted = timesMs[way].sort((a, b) => a - b)
+        const sorted = asked.timesMs[way].sort((a, b) => a - b)
         samples.p50[way].push(sorted[Math.floor(sorted.length * 0.5)]!)
         samples.p95[way].push(sorted[Math.floor(sorted.length * 0.95)]!)
-        samples.recall[way].push(hits[way] / (users.length * NEAREST.k))
+        samples.recall[way].push(asked.hits[way] / (users.length * NEAREST.k))
       }
     }
     return samples
@@ -103,9 +92,33 @@ export async function benchNearest(
   }
 }
 
+/** Each user every way, one after the other, so that what else the machine does falls on all ways alike. */
+async function ask(
+  users: readonly Point[],
+  nearest: (way: Way, id: PointId) => Promise<readonly PointId[]>,
+): Promise<{ timesMs: Record<Way, number[]>; hits: Record<Way, number> }> {
+  const timesMs = byWay(() => [] as number[])
+  const hits = byWay(() => 0)
+  for (const { id } of users) {
+    let truth = new Set<PointId>()
+    for (const way of WAYS) {
+      const startMs = performance.now()
+      const found = await nearest(way, id)
+      timesMs[way].push(performance.now() - startMs)
+      if (way === 'sqlite') truth = new Set(found)
+      hits[way] += found.filter((one) => truth.has(one)).length
+    }
+  }
+  return { timesMs, hits }
+}
+
 function emptySamples(): NearestSamples {
-  const empty = () => Object.fromEntries(WAYS.map((way) => [way, [] as number[]])) as Record<Way, number[]>
+  const empty = () => byWay(() => [] as number[])
   return { p50: empty(), p95: empty(), recall: empty() }
+}
+
+function byWay<Value>(valueOf: () => Value): Record<Way, Value> {
+  return Object.fromEntries(WAYS.map((way) => [way, valueOf()])) as Record<Way, Value>
 }
 
 async function untilIndexed({ url, apiKey }: BenchServer, collection: string): Promise<void> {
