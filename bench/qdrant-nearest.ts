@@ -117,8 +117,8 @@ function emptySamples(): NearestSamples {
   return { p50: empty(), p95: empty(), recall: empty() }
 }
 
-function byWay<Value>(valueOf: () => Value): Record<Way, Value> {
-  return Object.fromEntries(WAYS.map((way) => [way, valueOf()])) as Record<Way, Value>
+function byWay<Value>(make: () => Value): Record<Way, Value> {
+  return Object.fromEntries(WAYS.map((way) => [way, make()])) as Record<Way, Value>
 }
 
 async function untilIndexed({ url, apiKey }: BenchServer, collection: string): Promise<void> {
