@@ -146,6 +146,7 @@ kafkaSuite('a broker that goes and comes', () => {
     const commitMs = performance.now() - startMs
     assert.ok(commitMs < 6_000, `${commitMs} ms`)
     await source.close()
-    assert.ok(performance.now() - startMs - commitMs < 3_000)
+    const closeMs = performance.now() - startMs - commitMs
+    assert.ok(closeMs < 5_000, `${closeMs} ms`)
   })
 })
