@@ -57,8 +57,7 @@ async function plan(options: PlanOptions): Promise<void> {
   if (options.json === true) printJson({ changes })
   else {
     printChanges(changes)
-    const count = pending(changes).length
-    print(count === 0 ? 'nothing is to be done' : `${changesText(count)} pending: freshet collections apply`)
+    print(summary(changes))
   }
   if (pending(changes).length > 0) process.exitCode = EXIT.pending
 }
@@ -145,6 +144,18 @@ async function mendAll(settings: Settings): Promise<void> {
 
 function isSame(a: PlannedChange, b: PlannedChange): boolean {
   return a.name === b.name && a.what === b.what && a.wanted === b.wanted
+}
+
+/** What apply can't do is counted apart: who is sent to it for nothing comes back none the wiser. */
+function summary(changes: readonly PlannedChange[]): string {
+  const all = pending(changes)
+  const remade = all.filter(({ action }) => action === 'remake').length
+  const parts: string[] = []
+  if (remade < all.length)
+    parts.push(`${changesText(all.length - remade)} pending: freshet collections apply`)
+  if (remade > 0)
+    parts.push(`${changesText(remade)} beyond what a collection can have in place: ${REMEDY.remake}`)
+  return parts.length === 0 ? 'nothing is to be done' : parts.join('\n')
 }
 
 function changesText(count: number): string {

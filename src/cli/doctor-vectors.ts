@@ -7,8 +7,8 @@ import { MAIN_GROUP } from '../instructions/instruction.ts'
 import { systemClock } from '../pipeline/clock.ts'
 import { aliasName } from '../vectors/names.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
-import { pending, planOf } from './collection-plan.ts'
-import { type LookedAt, lookAtVectors } from './open-vectors.ts'
+import { type PlannedChange, pending, planOf } from './collection-plan.ts'
+import { type LookedAt, lookAtVectors, placeOf } from './open-vectors.ts'
 
 export interface Check {
   what: string
@@ -43,10 +43,10 @@ export async function checkVectors(settings: Settings): Promise<Check[]> {
   }
 }
 
-function serverChecks({ vectors: { qdrant } }: Settings, { version, mayManage }: ServerFacts): Check[] {
+function serverChecks({ vectors: { qdrant } }: Settings, server: ServerFacts): Check[] {
   const { protocol, hostname } = new URL(qdrant.url)
   const isOpen = protocol === 'http:' && !/^(localhost|127\.|\[::1\])/.test(hostname)
-  const text = `Qdrant ${version} at ${qdrant.url}${qdrant.prefix === '' ? '' : `, prefix ${qdrant.prefix}`}; its disk and memory are watched there`
+  const text = `${placeOf(qdrant, server)}; its disk and memory are watched there`
   const checks: Check[] = [{ what: 'qdrant', result: 'ok', text }]
   if (isOpen)
     checks.push({
@@ -55,7 +55,7 @@ function serverChecks({ vectors: { qdrant } }: Settings, { version, mayManage }:
       text: 'plain http: everybody on the way can read and change vectors; switch TLS on at the server',
     })
   checks.push(
-    mayManage
+    server.mayManage
       ? {
           what: 'qdrant key',
           result: qdrant.apiKey === null ? 'note' : 'ok',
@@ -93,9 +93,13 @@ async function collectionChecks({ vectors, view, state }: LookedAt, settings: Se
   if (view === null) return [{ what, result: 'ok', text: 'they are made at the first start' }]
   const changes = pending(await planOf({ vectors, view, state, settings }))
   if (changes.length === 0) return [{ what, result: 'ok', text: 'as registry and settings want them' }]
-  const first = changes
-    .slice(0, 3)
-    .map(({ name, what: of, found, wanted }) => `${of} of ${name} ${found ?? 'missing'}, not ${wanted}`)
+  const first = changes.slice(0, 3).map(sentence)
   const more = changes.length > first.length ? `; and ${changes.length - first.length} more` : ''
   return [{ what, result: 'note', text: `${first.join('; ')}${more}: freshet collections plan` }]
+}
+
+function sentence({ action, name, what, found, wanted }: PlannedChange): string {
+  if (action === 'rebuild') return `vectors are ${found}, so the next start embeds everybody anew`
+  if (found !== null) return `${what} of ${name} ${found}, not ${wanted}`
+  return what === 'vector name' ? `${what} ${wanted} of ${name} is missing` : `${what} ${name} is missing`
 }

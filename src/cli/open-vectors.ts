@@ -36,6 +36,8 @@ export interface OpenedVectors {
   reach(): Promise<boolean>
   /** Marks states and vectors as of one time, so that a backup of either is told from what is there. */
   agree(view: View): Promise<void>
+  /** Where they are, for people; null: not reached yet. */
+  place(): string | null
   close(): Promise<void>
 }
 
@@ -77,6 +79,7 @@ function ofDirectory(
       return rebuildIfLost({ controlLog, vectors, wasUsedBefore, state, agree })
     },
     agree: async () => directory.agree(),
+    place: () => 'vectors.db',
     close: () => vectors.close(),
   }
 }
@@ -87,6 +90,7 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
   const vectors = new DeferredVectorStore(new UnavailableError('vectors-not-reached', notYet))
   const memory = new OfVectors(main)
   let marks: ServerMarks | undefined
+  let place: string | null = null
   const reach = async () => {
     const store = await openQdrant(settings.vectors.qdrant, clock)
     try {
@@ -99,6 +103,7 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
       const isRebuilt = await rebuildIfLost({ controlLog, vectors: store, wasUsedBefore, state, agree })
       vectors.reached(store, memory.server()?.written ?? new Map())
       marks = found
+      place = placeOf(settings.vectors.qdrant, store.server)
       return isRebuilt
     } catch (error) {
       await store.close()
@@ -110,11 +115,21 @@ function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors 
     vectors,
     reach,
     agree: async (view) => marks?.agree(view, vectors.written),
+    place: () => place,
     close: async () => {
       marks?.remember(vectors.written)
       await vectors.close()
     },
   }
+}
+
+/** @returns e.g. `Qdrant 1.19.0 at https://qdrant.example:6333, prefix staging-` */
+export function placeOf(
+  { url, grpcUrl, prefix }: Settings['vectors']['qdrant'],
+  { version }: ServerFacts,
+): string {
+  const points = grpcUrl === null ? '' : `, points over gRPC at ${grpcUrl}`
+  return `Qdrant ${version} at ${url}${points}${prefix === '' ? '' : `, prefix ${prefix}`}`
 }
 
 /** The vectors as somebody sees them who only looks, beside a running freshet or without one. */
@@ -156,7 +171,7 @@ export async function lookAtVectors(
     const vectors = await openQdrant(settings.vectors.qdrant, clock)
     try {
       const memory = new OfVectors(directory.main)
-      const marks = new ServerMarks(vectors, memory, clock, memory.knownOwner() ?? 'nobody yet')
+      const marks = new ServerMarks(vectors, memory, clock, memory.knownOwner() ?? 'which has none yet')
       const state = await marks.look(await vectors.collections(), view)
       const { server } = vectors
       return { vectors, view, state, server, close: () => closeBoth(vectors, directory) }

@@ -1,11 +1,15 @@
 /** `freshet run`: the service, until somebody stops it. */
 
 import type { Command } from 'commander'
+import { UnavailableError } from '../errors.ts'
+import type { Logs } from '../observability/logs.ts'
+import { pending, planOf } from './collection-plan.ts'
 import { registerDeclared } from './declared-instructions.ts'
 import { openStandalone } from './open-standalone.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
 import { closeObservers, observe, serve } from './serve.ts'
 import { stopRequest } from './signals.ts'
+import type { Standalone } from './standalone.ts'
 
 export function addRunCommand(program: Command): void {
   program
@@ -40,13 +44,17 @@ async function run(options: GlobalOptions, drainSeconds: number): Promise<void> 
         dataDir: settings.dataDir,
         pid: process.pid,
       })
+      if (isReached) await tellVectors(standalone, serving.logs)
       if (!isReached) {
         serving.logs.warn(
           'vectors',
           'events are taken; they wait in the log until the vectors can be reached',
         )
         await Promise.race([stop.asked, standalone.takenOver()])
-        if (!stop.signal.aborted) await declare()
+        if (!stop.signal.aborted) {
+          await tellVectors(standalone, serving.logs)
+          await declare()
+        }
       }
       await Promise.race([stop.asked, standalone.ended()])
       serving.logs.info('program', 'stopping: what was read is embedded and committed', { drainSeconds })
@@ -57,5 +65,21 @@ async function run(options: GlobalOptions, drainSeconds: number): Promise<void> 
     closeObservers(observers)
     await standalone.close(drainSeconds * 1_000)
     stop.dispose()
+  }
+}
+
+/** Where the vectors are, and whether collections are as set: a start leaves what is otherwise to `collections apply`. */
+async function tellVectors({ parts }: Standalone, logs: Logs): Promise<void> {
+  const { vectors, updater, settings, opensVectors } = parts
+  logs.info('vectors', `vectors are in ${opensVectors.place()}`)
+  try {
+    const changes = pending(
+      await planOf({ vectors, view: updater.control.view, state: 'matching', settings }),
+    )
+    if (changes.length > 0)
+      logs.warn('vectors', `collections are otherwise than set (${changes.length}): freshet collections plan`)
+  } catch (error) {
+    // It can be asked for at any time, and what is down is told by whoever writes.
+    if (!(error instanceof UnavailableError)) throw error
   }
 }

@@ -175,7 +175,7 @@ export class ServerMarks {
     const names = strangers.map(({ name, owner }) => `${name} (of ${owner ?? 'nobody who says so'})`)
     return new ConfigError(
       'vectors-not-ours',
-      `expected collections that ${this.owner} writes, got ${names.join(', ')}: if another freshet writes them, choose another vectors.qdrant.prefix; if its data is gone, run freshet collections rebuild --take-over, which drops them and embeds everybody anew`,
+      `expected no collections but those of this data directory (${this.owner}), got ${names.join(', ')}: if another freshet writes them, choose another vectors.qdrant.prefix; if its data is gone, run freshet collections rebuild --take-over, which drops them and embeds everybody anew`,
     )
   }
 }

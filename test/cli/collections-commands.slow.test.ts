@@ -65,6 +65,9 @@ suite('freshet collections', { concurrency: 3 }, () => {
           ['remake', 'shards', '1', '6'],
         ],
       )
+      const planned = await runToEnd([...here, 'collections', 'plan'], PENDING)
+      assert.match(planned.stdout, /^1 change is pending: freshet collections apply$/m)
+      assert.match(planned.stdout, /^1 change is beyond .*vectors\.qdrant\.prefix/m)
       const { stdout, stderr } = await runToEnd([...here, 'collections', 'apply'], PENDING)
       assert.match(stdout, /^change .*hnsw\.m: 16 -> 32$/m)
       assert.match(stdout, /^1 change is made$/m)
@@ -96,7 +99,7 @@ suite('freshet collections', { concurrency: 3 }, () => {
           ['alias', 'alias'],
         ],
       )
-      const running = startProgram([...here, 'run'])
+      const running = startProgram([...here, 'run', '--set', 'vectors.qdrant.collection.shards=2'])
       try {
         // A start puts the alias right by itself, and leaves indexes of a filled collection to the operator.
         await until('the alias is back', () => qdrant.double.store.aliases.has('freshet_main'))
@@ -110,7 +113,9 @@ suite('freshet collections', { concurrency: 3 }, () => {
         assert.deepEqual(await plan(here), [])
       } finally {
         running.child.kill('SIGTERM')
-        await running.ended
+        const { stderr } = await running.ended
+        assert.match(stderr, /vectors are in Qdrant 1\.\d+\.\d+ at http/)
+        assert.match(stderr, /collections are otherwise than set \(\d+\): freshet collections plan/)
       }
     }))
 
@@ -157,7 +162,7 @@ suite('freshet collections', { concurrency: 3 }, () => {
       second[1] = join(qdrant.root, 'second')
       for (const verb of ['plan', 'apply', 'rebuild']) {
         const { stderr } = await runToEnd([...second, 'collections', verb], 2)
-        assert.match(stderr, /^error: vectors-not-ours: .*--take-over/m)
+        assert.match(stderr, /^error: vectors-not-ours: .*of this data directory .*--take-over/m)
       }
       await runToEnd([...second, 'collections', 'rebuild', '--take-over'])
       assert.equal(qdrant.collection!.points.size, 0)

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { type Check, checkVectors } from '../../src/cli/doctor-vectors.ts'
 import { answer } from '../drivers/qdrant/double/faults.ts'
 import type { DoubleOptions } from '../drivers/qdrant/double/qdrant-double.ts'
-import { event, ingest, type QdrantStandalone, withQdrant } from './qdrant-standalone.ts'
+import { event, ingest, MAIN, type QdrantStandalone, withQdrant } from './qdrant-standalone.ts'
 
 async function checks(
   qdrant: QdrantStandalone,
@@ -40,6 +40,19 @@ test('a server that fits is said to, and what can be written without a key is no
     assert.match(
       otherwise.get('collections')!.text,
       /hnsw\.m of freshet_main_.* 16, not 32: freshet collections plan/,
+    )
+  }))
+
+test('what is missing is said to be, and what a start does about it', () =>
+  withQdrant(async (qdrant) => {
+    await qdrant.running((running) => ingest(running, event('ada', 1)))
+    qdrant.double.store.drop(MAIN)
+    const { result, text } = (await checks(qdrant)).get('collections')!
+    assert.equal(result, 'note')
+    assert.match(text, /^vectors are gone, or older than the states, so the next start embeds everybody/)
+    assert.match(
+      text,
+      /collection freshet_main_\S+ is missing; vector name general@\S+ of freshet_main_\S+ is/,
     )
   }))
 
