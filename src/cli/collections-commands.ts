@@ -1,6 +1,7 @@
 /** Verbs over the collections of vectors: what there is, what should be otherwise, and embedding everybody anew. */
 
 import type { Command } from 'commander'
+import { SHADOW_GROUP } from '../instructions/instruction.ts'
 import { systemClock } from '../pipeline/clock.ts'
 import { addPlanCommands } from './collection-plan-commands.ts'
 import { lookAtVectors } from './open-vectors.ts'
@@ -51,7 +52,12 @@ async function list(options: GlobalOptions & { json?: boolean }): Promise<void> 
   try {
     const infos = await vectors.collections()
     if (options.json === true) {
-      printJson(infos.map((info) => ({ ...info, readerNames: Object.fromEntries(info.readerNames) })))
+      const told = infos.map((info) => ({
+        ...info,
+        readerNames: Object.fromEntries(info.readerNames),
+        use: use(view, info.name),
+      }))
+      printJson(told)
       return
     }
     const rows = infos.map(({ name, model, vectorNames, points, stubs }) => [
@@ -75,6 +81,7 @@ function use(view: Awaited<ReturnType<typeof lookAtVectors>>['view'], name: stri
   const target = [...(view?.targets.values() ?? [])].find(({ collection }) => collection === name)
   if (target === undefined) return 'no record knows it'
   if (!target.inUse) return 'kept for roll-back'
+  if (target.group === SHADOW_GROUP) return 'shadow: not served'
   return target.model === view?.models.active ? 'served' : 'in preparation'
 }
 

@@ -168,6 +168,20 @@ suite('freshet collections', { concurrency: 3 }, () => {
       assert.equal(qdrant.collection!.points.size, 0)
     }))
 
+  test('what is tried out in the shadow is not said to be served', () =>
+    withQdrant(async (qdrant) => {
+      const here = on(qdrant)
+      await runToEnd([...here, 'instructions', 'add', 'churn', 'Will they leave?', '--shadow'])
+      const { stdout } = await runToEnd([...here, 'collections', 'list', '--json'])
+      assert.deepEqual(
+        JSON.parse(stdout).map(({ group, use }: Record<string, string>) => [group, use]),
+        [
+          ['main', 'served'],
+          ['shadow', 'shadow: not served'],
+        ],
+      )
+    }))
+
   test('while the server is down each verb says so and ends with 3', () =>
     withQdrant(async (qdrant) => {
       const here = on(qdrant)
