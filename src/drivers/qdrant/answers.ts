@@ -194,7 +194,7 @@ function vectorDimension({ collection }: Asked, reason: string): ConfigError {
 function keyRefused(asked: Asked, reason: string): ConfigError {
   return new ConfigError(
     'qdrant-key',
-    `${on(asked)}: expected a key that the server takes, got 401: ${reason}: set vectors.qdrant.apiKey (FRESHET_VECTORS__QDRANT__API_KEY)`,
+    `${on(asked)}: expected a key that the server takes, got 401: ${reason}: set vectors.qdrant.apiKey (FRESHET_VECTORS__QDRANT__API_KEY, or ..._FILE) and start again`,
   )
 }
 
@@ -206,7 +206,7 @@ function rightMissing(asked: Asked, reason: string): ConfigError {
     )
   return new ConfigError(
     'qdrant-key-rights',
-    `${on(asked)}: expected a key with the right to do so, got 403: ${reason}: the updater needs prw on its collections, rw to change them, and global m for new ones and aliases`,
+    `${on(asked)}: expected a key with the right to do so, got 403: ${reason}: the updater needs prw on its collections, rw to change them, and global m for new ones and aliases; for what is missing, freshet collections apply with such a key does as well`,
   )
 }
 
