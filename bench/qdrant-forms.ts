@@ -5,12 +5,13 @@ import { QdrantClient as RestQdrantClient } from '@qdrant/js-client-rest'
 import { fence } from '../src/drivers/qdrant/fence.ts'
 import { GrpcClient } from '../src/drivers/qdrant/grpc-client.ts'
 import { GrpcPointWriter } from '../src/drivers/qdrant/grpc-point-writer.ts'
-import { upsertMessage } from '../src/drivers/qdrant/grpc-upsert.ts'
+import { messageBytesMax, upsertMessage } from '../src/drivers/qdrant/grpc-upsert.ts'
 import { toServerPayload } from '../src/drivers/qdrant/point-payload.ts'
 import type { PointBatch } from '../src/drivers/qdrant/point-writer.ts'
 import { readFields } from '../src/drivers/qdrant/protobuf.ts'
 import { pointsPath, RestClient } from '../src/drivers/qdrant/rest-client.ts'
 import { RestPointWriter } from '../src/drivers/qdrant/rest-point-writer.ts'
+import { SpareBuffers } from '../src/drivers/qdrant/spare-buffers.ts'
 import { upsertBody } from '../src/drivers/qdrant/upsert-body.ts'
 import { systemClock } from '../src/pipeline/clock.ts'
 import type { Point, WriteVersion } from '../src/vectors/vector-store.ts'
@@ -39,6 +40,7 @@ export function openForms({ url, grpcUrl, apiKey }: BenchServer) {
   const done = (outcome: { kind: string }) => {
     if (outcome.kind !== 'written' && outcome.kind !== 'done') throw new Error(JSON.stringify(outcome))
   }
+  const buffers = new SpareBuffers()
   const forms = {
     rest: async (batch) => done(await restWriter.write(batch)),
     restBare: async (batch) => {
@@ -47,7 +49,11 @@ export function openForms({ url, grpcUrl, apiKey }: BenchServer) {
     },
     restClient: (batch) => repeated(() => byRestClient(restClient, batch)),
     grpc: async (batch) => done(await grpcWriter.write(batch)),
-    grpcBare: async (batch) => done(await grpc.upsert(ASKED, messageWithoutFence(batch))),
+    grpcBare: async (batch) => {
+      const { message, buffer } = messageWithoutFence(batch, buffers)
+      done(await grpc.upsert(ASKED, message))
+      buffers.give(buffer)
+    },
     grpcClient: async (batch) => {
       const { result } = await client.upsert(clientMessage(batch))
       if (result?.status !== COMPLETED) throw new Error(`status ${result?.status}`)
@@ -96,14 +102,17 @@ async function* withoutFence(batch: PointBatch): AsyncGenerator<Buffer> {
   }
 }
 
-/** The fence is the last field. */
-function messageWithoutFence(batch: PointBatch): Buffer {
-  const message = upsertMessage(batch, 'weak')
-  const fenceBytes = readFields(upsertMessage({ ...batch, points: [] }, 'weak').subarray(5))?.get(6) as Buffer
+/** The fence is the last field. @param buffers used again, as the writer's are */
+function messageWithoutFence(batch: PointBatch, buffers: SpareBuffers): { message: Buffer; buffer: Buffer } {
+  const buffer = buffers.take(messageBytesMax(batch))
+  const message = upsertMessage(batch, 'weak', buffer)
+  const nothing = { ...batch, points: [] }
+  const empty = upsertMessage(nothing, 'weak', Buffer.alloc(messageBytesMax(nothing)))
+  const fenceBytes = readFields(empty.subarray(5))?.get(6) as Buffer
   // Its number takes a byte, and its size, which is below 128, another.
   const bare = message.subarray(0, message.length - fenceBytes.length - 2)
   bare.writeUInt32BE(bare.length - 5, 1)
-  return bare
+  return { message: bare, buffer }
 }
 
 /** The vectors go in as they are; its types say number[]. */

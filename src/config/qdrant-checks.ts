@@ -10,8 +10,6 @@ const SECTION = 'vectors.qdrant'
 const DELETED_THRESHOLD_MAX = 0.25
 /** V3: no write is repeated after an hour. */
 const REPEAT_MS_MAX = 3_600_000
-/** A path would have to be kept by every call of gRPC, and no client does. */
-const NO_PATH = ['', '/']
 
 export function qdrantChecks({ vectors, refresh }: Settings): Contradiction[] {
   const { qdrant } = vectors
@@ -55,8 +53,6 @@ function addressChecks(qdrant: QdrantSection, name: 'url' | 'grpcUrl'): Contradi
         message: `${name} must hold no user, password, query or fragment: put the key into apiKey, and leave the rest out`,
       },
     ]
-  if (name === 'grpcUrl' && !NO_PATH.includes(url.pathname))
-    return [{ path, message: `grpcUrl must have no path, got ${url.pathname}: remove it` }]
   if (isPlain && qdrant.apiKey !== null && !LOOPBACK.test(url.hostname))
     return [
       {

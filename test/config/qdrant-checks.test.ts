@@ -46,7 +46,7 @@ test('an address that is none, or that holds a secret, is refused, and the secre
     assert.doesNotMatch(finding, /horse/)
     assert.deepEqual(more, [])
   }
-  assert.match(lint({ grpcUrl: 'https://qdrant/path' })[0]!, /grpcUrl must have no path, got \/path/)
+  assert.deepEqual(lint({ url: 'https://qdrant/rest', grpcUrl: 'https://qdrant/grpc' }), [])
 })
 
 test('the key is masked when printed, and read from a file that its variable names', () => {

@@ -2,13 +2,15 @@
 
 import type { Point } from '../../vectors/vector-store.ts'
 import type { GrpcClient } from './grpc-client.ts'
-import { pointBytesMax, upsertMessage } from './grpc-upsert.ts'
+import { messageBytesMax, pointBytesMax, upsertMessage } from './grpc-upsert.ts'
 import { outcomeOf, type PointBatch, type PointWriter, type WriteOutcome } from './point-writer.ts'
 import type { QdrantSettings } from './qdrant-settings.ts'
+import { SpareBuffers } from './spare-buffers.ts'
 
 export class GrpcPointWriter implements PointWriter {
   private readonly grpc: GrpcClient
   private readonly ordering: QdrantSettings['writeOrdering']
+  private readonly buffers = new SpareBuffers()
 
   constructor(grpc: GrpcClient, ordering: QdrantSettings['writeOrdering']) {
     this.grpc = grpc
@@ -23,7 +25,11 @@ export class GrpcPointWriter implements PointWriter {
     // REST refuses such a point; here the server would never know, and store another text.
     if (batch.points.some(hasHalfCharacter)) return { kind: 'refused', reason: 'half a character in a text' }
     const asked = { what: 'write points', collection: batch.collection }
-    return outcomeOf(asked, await this.grpc.upsert(asked, upsertMessage(batch, this.ordering)))
+    const buffer = this.buffers.take(messageBytesMax(batch))
+    const verdict = await this.grpc.upsert(asked, upsertMessage(batch, this.ordering, buffer))
+    // Only then has the server read all of it; after any other answer the socket may still be sending.
+    if (verdict.kind === 'done') this.buffers.give(buffer)
+    return outcomeOf(asked, verdict)
   }
 
   close(): Promise<void> {

@@ -9,6 +9,7 @@ import type { QdrantSettings } from './qdrant-settings.ts'
 
 /** Field numbers of Qdrant's messages that are written here. */
 const UPSERT = { collectionName: 1, wait: 2, points: 3, ordering: 4, updateFilter: 6, updateMode: 8 }
+/** Of `updateMode`. */
 const UPDATE_ONLY = 2
 const ORDERING = { type: 1 }
 const POINT = { id: 1, payload: 3, vectors: 4 }
@@ -35,13 +36,22 @@ const VECTOR_FRAME_BYTES = 32
 /** The frame of gRPC, the fence, and what else goes with a request but the collection's name. */
 const REQUEST_BYTES = 256
 
-/** @returns the request's body, framed */
+/** Bytes of a batch's message, at most. */
+export function messageBytesMax({ collection, points }: PointBatch): number {
+  const bytes = REQUEST_BYTES + Buffer.byteLength(collection)
+  return points.reduce((sum, point) => sum + pointBytesMax(point), bytes)
+}
+
+/**
+ * @param buffer of `messageBytesMax` or more; what is returned lies in it
+ * @returns the request's body, framed
+ */
 export function upsertMessage(
   { collection, version, writtenAtMs, points, onlyExisting }: PointBatch,
   ordering: QdrantSettings['writeOrdering'],
+  buffer: Buffer,
 ): Buffer {
-  const bytesMax = points.reduce((sum, point) => sum + pointBytesMax(point), REQUEST_BYTES)
-  const writer = new ProtobufWriter(bytesMax + Buffer.byteLength(collection))
+  const writer = new ProtobufWriter(buffer)
   if (onlyExisting === true) writer.integer(UPSERT.updateMode, UPDATE_ONLY)
   writer.message(UPSERT.updateFilter, () => writeFence(writer, version))
   writer.message(UPSERT.ordering, () => writer.integer(ORDERING.type, ORDERINGS[ordering]))

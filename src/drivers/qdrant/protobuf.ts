@@ -18,11 +18,10 @@ export class ProtobufWriter {
   private readonly bytes: Buffer
   private start: number
 
-  /** @param bytesMax of all that will be written; beyond it, BugError */
-  constructor(bytesMax: number) {
-    // Not from the pool: a socket holds on to what it sends.
-    this.bytes = Buffer.allocUnsafeSlow(bytesMax)
-    this.start = bytesMax
+  /** @param bytes what is written to, as long as all of it will be or longer; beyond it, BugError */
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+    this.start = bytes.length
   }
 
   get size(): number {

@@ -13,6 +13,9 @@ import type { ServerName } from './server-names.ts'
 /** Below the 5 s after which a server with its own settings closes: a request on a dead connection is lost time. */
 const KEEP_ALIVE_MS = 4_000
 
+/** It waits for no queue, so who is silent for so long isn't there; whoever starts freshet sits before it. */
+const GREETING_MS_MAX = 10_000
+
 /** With gzip the server answers in many small segments, and each waits 40 ms for the last one's receipt. */
 const HEADERS = { 'accept-encoding': 'identity' }
 
@@ -122,7 +125,7 @@ export class RestClient {
   /** @returns what is said at `/`, a 404 included: it is for whoever asks to see whether that is a Qdrant server */
   async greeting(asked: Asked): Promise<unknown> {
     const answer = await this.attempts.answer(
-      this.timeoutMs,
+      Math.min(this.timeoutMs, GREETING_MS_MAX),
       this.throughClient((api, init) => api.root({}, init)),
     )
     if (answer.kind === 'http' && (answer.status === 200 || answer.status === 404)) return answer.body

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
 import { describe, test } from 'node:test'
+import { GrpcClient } from '../../../src/drivers/qdrant/grpc-client.ts'
 import { openQdrant } from '../../../src/drivers/qdrant/open-qdrant.ts'
 import type { WriteOutcome } from '../../../src/drivers/qdrant/point-writer.ts'
 import { UnavailableError } from '../../../src/errors.ts'
 import type { VectorName } from '../../../src/instructions/instruction.ts'
 import { A, pointOf, unit } from '../../vectors/points.ts'
-import { answer, reportStatus } from './double/faults.ts'
+import { answer, hang, reportStatus } from './double/faults.ts'
 import {
   batchOf,
   COLLECTION,
@@ -36,6 +37,30 @@ describe('answers over gRPC', () => {
     onGrpc(async ({ double, write }) => {
       assert.deepEqual(await write(), WRITTEN)
       assert.equal(double.store.get(COLLECTION).points.size, 1)
+    }))
+
+  test('what may only replace writes nothing where nothing is', () =>
+    onGrpc(async ({ double, write }) => {
+      assert.deepEqual(await write(undefined, { onlyExisting: true }), WRITTEN)
+      assert.equal(double.store.get(COLLECTION).points.size, 0)
+    }))
+
+  test('writes at one time keep to their own bytes, and so do those after one that was given up', () =>
+    onGrpc(async ({ double, writer }) => {
+      const hasty = writer({ timeoutMs: 200 })
+      const users = (round: number) =>
+        Array.from({ length: 6 }, (_, i) => [pointOf(`u${round}-${i}`, { [A]: unit(i) })])
+      for (let round = 0; round < 3; round++) {
+        double.faults.add(UPSERT, hang())
+        const outcomes = await Promise.allSettled(users(round).map((points) => hasty.write(batchOf(points))))
+        assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 5)
+      }
+      const stored = [...double.store.get(COLLECTION).points.values()]
+      assert.equal(stored.length, 15)
+      for (const { payload, vectors } of stored) {
+        const axis = Number(`${payload.user_id}`.at(-1))
+        assert.deepEqual([...vectors.get(A)!], unit(axis))
+      }
     }))
 
   test('what it only acknowledged, or waited for in vain, is not done', () =>
@@ -168,6 +193,20 @@ describe('answers over gRPC', () => {
         if (outcome instanceof UnavailableError && code === 502) assert.equal(outcome.retryAfterMs, 12_000)
       })
     }
+  })
+
+  test('a path in the address goes before every call', async () => {
+    const paths: unknown[] = []
+    const server = http2((stream, _, headers) => {
+      paths.push(headers[':path'])
+      stream.respond({ ':status': 200, 'grpc-status': '3' }, END)
+    })
+    await withServer(server, async (_, url) => {
+      const client = new GrpcClient({ grpcUrl: `${url}/some/path/`, apiKey: null, timeoutMs: 5_000 }, clock)
+      await writing(client)
+      await client.close()
+    })
+    assert.deepEqual(paths, [`/some/path/${UPSERT}`])
   })
 
   test('a reply that is cut short, or is no message, is no answer', async () => {

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import {
   createServer as createHttp2,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
   type Settings,
@@ -102,13 +103,13 @@ export async function withServer(
 
 /** Speaks HTTP/2 and answers every call by the rule. */
 export function http2(
-  rule: (stream: ServerHttp2Stream, session: ServerHttp2Session) => void,
+  rule: (stream: ServerHttp2Stream, session: ServerHttp2Session, headers: IncomingHttpHeaders) => void,
   settings: Settings = {},
 ): Server {
   const server = createHttp2({ settings })
-  server.on('stream', (stream: ServerHttp2Stream) => {
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.on('error', () => {})
-    rule(stream, stream.session as ServerHttp2Session)
+    rule(stream, stream.session as ServerHttp2Session, headers)
   })
   server.on('sessionError', () => {})
   return server

@@ -4,7 +4,11 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { UpsertPointsSchema, WriteOrderingType } from '@qdrant/js-client-grpc'
 import fc from 'fast-check'
 import { fence } from '../../../src/drivers/qdrant/fence.ts'
-import { pointBytesMax, upsertMessage } from '../../../src/drivers/qdrant/grpc-upsert.ts'
+import {
+  messageBytesMax,
+  pointBytesMax,
+  upsertMessage as writeMessage,
+} from '../../../src/drivers/qdrant/grpc-upsert.ts'
 import type { PointBatch } from '../../../src/drivers/qdrant/point-writer.ts'
 import type { ServerName } from '../../../src/drivers/qdrant/server-names.ts'
 import { upsertBody } from '../../../src/drivers/qdrant/upsert-body.ts'
@@ -34,7 +38,12 @@ const batches: fc.Arbitrary<PointBatch> = fc.record({
   version: fc.record({ epoch: fc.maxSafeNat(), write: fc.maxSafeNat() }),
   writtenAtMs: fc.integer({ min: 0, max: 4e12 }),
   points: fc.array(points, { minLength: 1, maxLength: 8 }),
+  onlyExisting: fc.boolean(),
 })
+
+function upsertMessage(batch: PointBatch, ordering: 'weak' | 'medium' | 'strong'): Buffer {
+  return writeMessage(batch, ordering, Buffer.alloc(messageBytesMax(batch), 0xff))
+}
 
 /** As Qdrant's own messages read it. */
 function read(message: Buffer) {
@@ -66,10 +75,10 @@ describe('an upsert over gRPC', () => {
         const message = read(upsertMessage(batch, 'weak'))
         assert.equal(message.collectionName, batch.collection)
         assert.equal(message.wait, true)
-        assert.equal(message.updateMode, undefined)
         assert.equal(message.$unknown, undefined)
         const [grpc, rest] = [bodyOf(message), await restBody(batch)]
         assert.deepEqual(stated(grpc.update_filter), rest.update_filter)
+        assert.equal(grpc.update_mode ?? undefined, rest.update_mode)
         assert.equal(grpc.points.length, rest.points.length)
         for (const [i, point] of grpc.points.entries()) {
           const { id, payload, vector: vectors } = rest.points[i]
