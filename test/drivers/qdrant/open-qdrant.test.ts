@@ -126,6 +126,21 @@ test('a server that is not there, or does not answer, is nobody’s fault yet', 
   await double.close()
 })
 
+test('who starts freshet waits ten seconds for a silent server, whatever a write may take', async (t) => {
+  const server = await startScriptedServer(() => 'hang')
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const opening = openQdrant(settingsOf(server.url, { timeoutMs: 30_000 }), clock)
+  opening.catch(() => {})
+  while (server.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  t.mock.timers.tick(10_000)
+  await assert.rejects(opening, {
+    code: 'qdrant-unavailable',
+    message: /an answer within 10000 ms, got none/,
+  })
+  t.mock.timers.reset()
+  await server.close()
+})
+
 test('a server that speaks no TLS is named at once', async () => {
   const plain = await startScriptedServer(() => ({ body: {} }))
   await assert.rejects(openQdrant(settingsOf(plain.url.replace('http:', 'https:')), clock), {
