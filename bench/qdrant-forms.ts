@@ -40,12 +40,18 @@ export function openForms({ url, grpcUrl, apiKey }: BenchServer) {
   const done = (outcome: { kind: string }) => {
     if (outcome.kind !== 'written' && outcome.kind !== 'done') throw new Error(JSON.stringify(outcome))
   }
-  const buffers = new SpareBuffers()
+  const buffers = new SpareBuffers(SPARE_MAX)
   const forms = {
     rest: async (batch) => done(await restWriter.write(batch)),
     restBare: async (batch) => {
       const path = pointsPath(batch.collection, '', { wait: true, ordering: 'weak' })
-      done(await rest.put(ASKED, path, () => withoutFence(batch)))
+      const used: Buffer[] = []
+      const take = (bytes: number) => {
+        used.push(buffers.take(bytes))
+        return used.at(-1)!
+      }
+      done(await rest.put(ASKED, path, () => withoutFence(batch, take)))
+      for (const buffer of used) buffers.give(buffer)
     },
     restClient: (batch) => repeated(() => byRestClient(restClient, batch)),
     grpc: async (batch) => done(await grpcWriter.write(batch)),
@@ -67,6 +73,8 @@ export function openForms({ url, grpcUrl, apiKey }: BenchServer) {
 }
 
 const COMPLETED = 2
+/** As the writers have. */
+const SPARE_MAX = 8
 
 /** The client knows no second try, and its connections outlive the server's. */
 async function repeated(work: () => Promise<void>): Promise<void> {
@@ -94,9 +102,9 @@ async function byRestClient(client: RestQdrantClient, batch: PointBatch): Promis
   if (status !== 'completed') throw new Error(`status ${status}`)
 }
 
-async function* withoutFence(batch: PointBatch): AsyncGenerator<Buffer> {
+async function* withoutFence(batch: PointBatch, take: (bytes: number) => Buffer): AsyncGenerator<Buffer> {
   let isHead = true
-  for await (const slice of upsertBody(batch)) {
+  for await (const slice of upsertBody(batch, take)) {
     yield isHead ? Buffer.from('{"points":[') : slice
     isHead = false
   }

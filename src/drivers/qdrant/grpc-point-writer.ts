@@ -7,10 +7,13 @@ import { outcomeOf, type PointBatch, type PointWriter, type WriteOutcome } from 
 import type { QdrantSettings } from './qdrant-settings.ts'
 import { SpareBuffers } from './spare-buffers.ts'
 
+/** As many as writes are under way, as a rule; each may have the size of a request. */
+const SPARE_MAX = 2
+
 export class GrpcPointWriter implements PointWriter {
   private readonly grpc: GrpcClient
   private readonly ordering: QdrantSettings['writeOrdering']
-  private readonly buffers = new SpareBuffers()
+  private readonly buffers = new SpareBuffers(SPARE_MAX)
 
   constructor(grpc: GrpcClient, ordering: QdrantSettings['writeOrdering']) {
     this.grpc = grpc

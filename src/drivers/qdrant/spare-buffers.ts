@@ -1,11 +1,14 @@
 /** Buffers of requests, used again and again: a new one of megabytes for each request would have all memory looked through. */
 
-/** As many as writes are under way, as a rule. */
-const SPARE_MAX = 2
-
 export class SpareBuffers {
   /** The one given back last is last. */
   private readonly spare: Buffer[] = []
+  private readonly countMax: number
+
+  /** @param countMax kept at most */
+  constructor(countMax: number) {
+    this.countMax = countMax
+  }
 
   /** @returns one of so many bytes or more, with anything in it */
   take(bytes: number): Buffer {
@@ -18,6 +21,6 @@ export class SpareBuffers {
   /** @param buffer that nobody will look into any more, not even a socket */
   give(buffer: Buffer): void {
     this.spare.push(buffer)
-    if (this.spare.length > SPARE_MAX) this.spare.shift()
+    if (this.spare.length > this.countMax) this.spare.shift()
   }
 }

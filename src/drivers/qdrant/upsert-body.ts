@@ -23,20 +23,21 @@ const DIGITS = Uint8Array.from({ length: 40_000 }, (_, i) => {
   return ZERO + (Math.floor(four / 10 ** (3 - place)) % 10)
 })
 
-/** @returns the request's body; each call makes it anew */
-export async function* upsertBody({
-  version,
-  writtenAtMs,
-  points,
-  onlyExisting,
-}: PointBatch): AsyncGenerator<Buffer> {
+/**
+ * @param take makes a buffer, or gives one that is used again; a slice lies in it
+ * @returns the request's body; each call makes it anew
+ */
+export async function* upsertBody(
+  { version, writtenAtMs, points, onlyExisting }: PointBatch,
+  take: (bytes: number) => Buffer = Buffer.allocUnsafe,
+): AsyncGenerator<Buffer> {
   const mode = onlyExisting === true ? '"update_mode":"update_only",' : ''
   yield Buffer.from(`{${mode}"update_filter":${JSON.stringify(fence(version))},"points":[`)
   for (let from = 0; from < points.length; ) {
     const to = sliceEnd(points, from)
     // Others first: the slice before this one may have come straight from a loop of its own.
     if (from > 0) await setImmediate()
-    yield slice(points.slice(from, to), from === 0, version, writtenAtMs)
+    yield slice(points.slice(from, to), from === 0, version, writtenAtMs, take)
     from = to
   }
   yield Buffer.from(']}')
@@ -76,13 +77,14 @@ function slice(
   isFirst: boolean,
   version: WriteVersion,
   writtenAtMs: number,
+  take: (bytes: number) => Buffer,
 ): Buffer {
   const heads = points.map((point) => {
     const payload = JSON.stringify(toServerPayload(point, version, writtenAtMs))
     return Buffer.from(`,{"id":"${point.id}","payload":${payload},"vector":{`)
   })
   const bytesMax = points.reduce((sum, point, i) => sum + heads[i]!.length + vectorBytesMax(point) + 2, 0)
-  const out = Buffer.allocUnsafe(bytesMax)
+  const out = take(bytesMax)
   let at = 0
   for (const [i, point] of points.entries()) {
     const head = heads[i]!

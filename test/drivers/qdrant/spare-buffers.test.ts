@@ -9,7 +9,7 @@ test('nobody is given a buffer that somebody else has, or one that is too small'
   )
   fc.assert(
     fc.property(steps, (all) => {
-      const buffers = new SpareBuffers()
+      const buffers = new SpareBuffers(2)
       const taken: Buffer[] = []
       for (const step of all) {
         if ('take' in step) {
@@ -25,7 +25,7 @@ test('nobody is given a buffer that somebody else has, or one that is too small'
 })
 
 test('of buffers given back a few are kept, and used again', () => {
-  const buffers = new SpareBuffers()
+  const buffers = new SpareBuffers(2)
   const taken = Array.from({ length: 20 }, () => buffers.take(1_000))
   for (const buffer of taken) buffers.give(buffer)
   const again = Array.from({ length: 20 }, () => buffers.take(900))
