@@ -17,7 +17,7 @@ import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked, settle } from './service-access.ts'
 import { Spool } from './spool.ts'
-import type { Standalone } from './standalone.ts'
+import { REBUILT, type Standalone } from './standalone.ts'
 
 interface IngestOptions extends GlobalOptions {
   asOf?: number
@@ -100,6 +100,7 @@ async function ingestHere(
     const asOfDay = await importDay(standalone, files, { named: options.asOf, again: options.again === true })
     pipelineSettings.asOfDay = asOfDay
     updater.refreshing = options.live === true
+    if (standalone.isRebuilt) note(REBUILT[settings.vectors.driver])
     await standalone.start()
     const lettersBefore = deadLetters.lastId()
     const reports = await readFiles(standalone, files, asOfDay, options)

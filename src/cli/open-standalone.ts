@@ -28,6 +28,7 @@ import { type OpenedModel, openModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import { type OpenedVectors, openDirectory, openVectors } from './open-vectors.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
+import type { OnLost } from './rebuild.ts'
 import { Standalone, type StandaloneParts } from './standalone.ts'
 
 export interface StandaloneOptions {
@@ -36,6 +37,8 @@ export interface StandaloneOptions {
   unreachable?: 'fail' | 'wait'
   /** Drops collections that somebody else wrote. */
   takeOver?: boolean
+  /** What it means that the vectors are not as the states say: everybody is embedded anew, or an error. */
+  onLost?: OnLost
 }
 
 /**
@@ -46,7 +49,7 @@ export interface StandaloneOptions {
  */
 export async function openStandalone(
   settings: Settings,
-  { clock = systemClock, unreachable = 'fail', takeOver = false }: StandaloneOptions = {},
+  { clock = systemClock, unreachable = 'fail', takeOver = false, onLost = 'rebuild' }: StandaloneOptions = {},
 ): Promise<Standalone> {
   const directory = openDirectory(settings, 'write', clock.nowMs())
   const closers: (() => unknown)[] = [() => directory.close()]
@@ -66,7 +69,7 @@ export async function openStandalone(
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
     const wasUsedBefore = async () => (await parts.store.restore(0)).highestEpoch > 0
-    const opens = openVectors(directory, { settings, clock, controlLog, wasUsedBefore, takeOver })
+    const opens = openVectors(directory, { settings, clock, controlLog, wasUsedBefore, takeOver, onLost })
     const { vectors } = opens
     // Before its file: a search that still reads vectors into memory is told, not broken.
     closers.push(() => opens.close())

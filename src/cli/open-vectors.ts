@@ -20,7 +20,7 @@ import { readView, type View } from '../pipeline/view.ts'
 import { ModelRegistry } from '../vectors/model-registry.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
 import { DeferredVectorStore } from './deferred-vectors.ts'
-import { rebuildIfLost } from './rebuild.ts'
+import { type OnLost, rebuildIfLost } from './rebuild.ts'
 import { ServerMarks, type ServerVectors } from './server-marks.ts'
 
 /** A store of vectors, and what a data directory must know of it. */
@@ -49,6 +49,7 @@ interface OpenOptions {
   wasUsedBefore: () => Promise<boolean>
   /** Collections that somebody else wrote are dropped. */
   takeOver: boolean
+  onLost: OnLost
 }
 
 /** @throws {ConfigError} `data-directory-locked` and what else keeps the directory from being opened */
@@ -67,43 +68,54 @@ export function openVectors(directory: MainDirectory | DataDirectory, options: O
 
 function ofDirectory(
   directory: DataDirectory,
-  { clock, controlLog, wasUsedBefore }: OpenOptions,
+  { clock, controlLog, wasUsedBefore, onLost }: OpenOptions,
 ): OpenedVectors {
   const vectors = new SqliteVectorStore(directory.vectors, clock)
+  const place = `vectors.db of ${directory.path}`
   return {
     vectors,
     reach: () => {
       const { vectorsAge } = directory
       const state = vectorsAge === 'older' ? 'lacking' : vectorsAge
       const agree = async () => directory.agree()
-      return rebuildIfLost({ controlLog, vectors, wasUsedBefore, state, agree })
+      return rebuildIfLost({ directory, controlLog, vectors, wasUsedBefore, state, agree, onLost, place })
     },
     agree: async () => directory.agree(),
-    place: () => 'vectors.db',
+    place: () => place,
     close: () => vectors.close(),
   }
 }
 
-function ofServer({ main }: MainDirectory, options: OpenOptions): OpenedVectors {
-  const { settings, clock, controlLog, wasUsedBefore, takeOver } = options
+function ofServer(directory: MainDirectory, options: OpenOptions): OpenedVectors {
+  const { settings, clock, controlLog, wasUsedBefore, takeOver, onLost } = options
   const notYet = 'expected the server of the vectors to have answered, got no attempt yet: wait'
   const vectors = new DeferredVectorStore(new UnavailableError('vectors-not-reached', notYet))
-  const memory = new OfVectors(main)
+  const memory = new OfVectors(directory.main)
   let marks: ServerMarks | undefined
   let place: string | null = null
   const reach = async () => {
     const store = await openQdrant(settings.vectors.qdrant, clock)
     try {
       const view = await storedView(controlLog)
-      const found = new ServerMarks(store, memory, clock)
-      if (takeOver) await found.dropStrangers(store)
-      const state = await found.look(await store.collections(), view)
+      const itsMarks = new ServerMarks(store, memory, clock)
+      if (takeOver) await itsMarks.dropStrangers(store)
+      const state = await itsMarks.look(await store.collections(), view)
       // What the registry wants isn't there yet: it counts as confirmed once the pipeline has made it.
-      const agree = () => found.agree(null, new Map())
-      const isRebuilt = await rebuildIfLost({ controlLog, vectors: store, wasUsedBefore, state, agree })
+      const agree = () => itsMarks.agree(null, new Map())
+      const itsPlace = placeOf(settings.vectors.qdrant, store.server)
+      const isRebuilt = await rebuildIfLost({
+        directory,
+        controlLog,
+        vectors: store,
+        wasUsedBefore,
+        state,
+        agree,
+        onLost,
+        place: itsPlace,
+      })
       vectors.reached(store, memory.server()?.written ?? new Map())
-      marks = found
-      place = placeOf(settings.vectors.qdrant, store.server)
+      marks = itsMarks
+      place = itsPlace
       return isRebuilt
     } catch (error) {
       await store.close()

@@ -1,6 +1,8 @@
 /** Vectors that were lost or came back from a backup: a record makes every owner embed everybody anew (V6). */
 
+import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
 import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
+import { ConfigError } from '../errors.ts'
 import { MAIN_GROUP } from '../instructions/instruction.ts'
 import type { ModelRegistry } from '../vectors/model-registry.ts'
 import { collectionName } from '../vectors/names.ts'
@@ -14,6 +16,7 @@ export async function requestRebuild(controlLog: SqliteControlLog): Promise<void
 }
 
 interface FoundVectors {
+  directory: Pick<MainDirectory, 'leaveOtherVectors'>
   controlLog: SqliteControlLog
   vectors: Pick<VectorStore, 'collections' | 'dropCollection'>
   /** Whether the states were ever taken over. */
@@ -21,28 +24,51 @@ interface FoundVectors {
   state: ServerVectors
   /** Marks states and vectors as of one time. */
   agree: () => Promise<void>
+  onLost: OnLost
+  /** Where they should be, for people. */
+  place: string
 }
+
+/**
+ * What vectors mean that aren't as the states say. Whoever only asks must not begin what takes hours, nor drop anything: it
+ * may be the settings that name another place than the vectors'.
+ */
+export type OnLost = 'rebuild' | 'refuse'
 
 /**
  * Sees that the vectors are gone, or of another time than the states that say they were written, and asks for all of
  * them anew. Those from after the states may hold users whom the states don't know, whom no sweep would find: they go.
  *
  * @returns whether a rebuild was asked for
+ * @throws {ConfigError} `vectors-lost`, where it is refused; nothing was changed
  */
 export async function rebuildIfLost({
+  directory,
   controlLog,
   vectors,
   wasUsedBefore,
   state,
   agree,
+  onLost,
+  place,
 }: FoundVectors): Promise<boolean> {
+  const isLost = (await wasUsedBefore()) && (state !== 'matching' || !(await hasMain(controlLog, vectors)))
+  if (onLost === 'refuse' && (isLost || state === 'foreign')) throw lost(state, place)
+  directory.leaveOtherVectors()
   if (state === 'foreign')
     for (const { name } of await vectors.collections()) await vectors.dropCollection(name)
-  const isLost = (await wasUsedBefore()) && (state !== 'matching' || !(await hasMain(controlLog, vectors)))
   if (isLost) await requestRebuild(controlLog)
   // Last: a crash before it finds everything as it was, and begins again.
   if (state !== 'matching') await agree()
   return isLost
+}
+
+function lost(state: ServerVectors, place: string): ConfigError {
+  const got = state === 'foreign' ? 'younger ones' : 'none, or older ones'
+  return new ConfigError(
+    'vectors-lost',
+    `expected in ${place} the vectors that this data directory has written, got ${got}: if they lie elsewhere, correct vectors.driver, and Qdrant's url and prefix; if they are gone, start freshet (freshet run), which embeds everybody anew`,
+  )
 }
 
 async function hasMain(

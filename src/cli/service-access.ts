@@ -22,7 +22,7 @@ export interface Access {
 /**
  * Runs a verb against the data directory of the settings.
  *
- * @throws {ConfigError} `data-directory-locked`, when its writer doesn't answer over HTTP
+ * @throws {ConfigError} `data-directory-locked`, when its writer doesn't answer over HTTP; `vectors-lost`
  */
 export async function withService<Result>(
   settings: Settings,
@@ -30,7 +30,7 @@ export async function withService<Result>(
 ): Promise<Result> {
   let standalone: Standalone
   try {
-    standalone = await openAsStored(settings)
+    standalone = await openAsStored(settings, { onLost: 'refuse' })
   } catch (error) {
     const url = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
     if (url == null) throw error

@@ -48,7 +48,8 @@ const POLL_MS = 10
 /** A server that is away is looked for at least this often. */
 const REACH_MS_MAX = 10_000
 
-const REBUILT: Record<Settings['vectors']['driver'], string> = {
+/** What is said when everybody is embedded anew without having been asked for. */
+export const REBUILT: Record<Settings['vectors']['driver'], string> = {
   sqlite: 'vectors.db was gone, or of another time than freshet.db: every user is embedded anew',
   qdrant: 'collections were gone, or of another time than freshet.db: every user is embedded anew',
 }

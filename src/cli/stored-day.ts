@@ -22,7 +22,7 @@ export async function storedDay(store: Pick<StateStore, 'restore'>): Promise<num
  */
 export async function openAsStored(
   settings: Settings,
-  options: Pick<StandaloneOptions, 'clock' | 'takeOver'> = {},
+  options: Pick<StandaloneOptions, 'clock' | 'takeOver' | 'onLost'> = {},
 ): Promise<Standalone> {
   const standalone = await openStandalone(settings, options)
   const { pipelineSettings, store } = standalone.parts

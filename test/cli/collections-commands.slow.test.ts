@@ -182,6 +182,24 @@ suite('freshet collections', { concurrency: 3 }, () => {
       )
     }))
 
+  test('who only asks, with settings of another place, is refused and moves nothing', () =>
+    withQdrant(async (qdrant) => {
+      await ingest(qdrant, on(qdrant), 'ada', 'ben')
+      const writes = qdrant.writes.length
+      const elsewhere = ['-d', qdrant.dataDir, ...SETTINGS]
+      const otherPrefix = on(qdrant, 'vectors.qdrant.prefix=other-')
+      const verbs = [['nearest', 'ada'], ['verify'], ['forget', 'ada']]
+      for (const settings of [elsewhere, otherPrefix])
+        for (const verb of verbs) {
+          const { stderr } = await runToEnd([...settings, ...verb], 2)
+          assert.match(stderr, /^error: vectors-lost: .* correct vectors\.driver, .*freshet run/m)
+        }
+      assert.equal(qdrant.writes.length, writes)
+      assert.deepEqual(await plan(on(qdrant)), [])
+      const { stdout } = await runToEnd([...on(qdrant), 'nearest', 'ada'])
+      assert.match(stdout, /ben/)
+    }))
+
   test('while the server is down each verb says so and ends with 3', () =>
     withQdrant(async (qdrant) => {
       const here = on(qdrant)

@@ -28,6 +28,11 @@ export interface MainDirectory {
   readonly main: SqliteDatabase
   /** Tells those who find the directory locked where the API is. */
   announce(url: string): void
+  /**
+   * To be called before anything changes: from then on vectors that lie elsewhere, on a server or in vectors.db, were left
+   * behind. Whoever only opens the directory, with settings that may be wrong, leaves them what they are.
+   */
+  leaveOtherVectors(): void
   close(): void
 }
 
@@ -62,8 +67,6 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
     const pair = new FilePair(main, vectors!)
     const vectorsAge = pair.compare()
     if (!isReadOnly && vectorsAge === 'matching') renew(pair)
-    // What lies on a server was left behind by whoever opens the directory with vectors of its own.
-    if (!isReadOnly) new OfVectors(main).forgetServer()
     const agree = () => pair.agree()
     return { ...handles(options.path, main, vectors, lock), vectors: vectors!, vectorsAge, agree }
   } catch (error) {
@@ -79,13 +82,7 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
  */
 export function openMainDirectory(options: DataDirectoryOptions): MainDirectory {
   const { main, lock } = openFiles(options, false)
-  try {
-    if (options.access === 'write') forgetPair(main)
-    return handles(options.path, main, null, lock)
-  } catch (error) {
-    closeAll(main, null, lock)
-    throw error
-  }
+  return handles(options.path, main, null, lock)
 }
 
 /** What a directory holds that isn't made yet, for whoever looks at what a first start would do. */
@@ -142,6 +139,7 @@ function handles(
     path,
     main,
     announce: (url) => lock?.announce(url),
+    leaveOtherVectors: () => (vectors === null ? forgetPair(main) : new OfVectors(main).forgetServer()),
     close: () => closeAll(main, vectors, lock),
   }
 }
