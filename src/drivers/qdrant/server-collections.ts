@@ -96,7 +96,10 @@ export class ServerCollections {
 
   /** @throws {ConfigError} `collection-missing`, `collection-foreign` */
   async existing(name: CollectionName): Promise<OwnCollection> {
-    const found = await this.find(name)
+    return this.owned(name, await this.find(name))
+  }
+
+  private owned(name: CollectionName, found: OwnCollection | 'foreign' | null): OwnCollection {
     if (found === 'foreign') throw foreign(this.serverName(name))
     if (found !== null) return found
     throw collectionMissing({ what: '', collection: this.serverName(name) }, 'none')
@@ -104,22 +107,28 @@ export class ServerCollections {
 
   /** Creates it with its indexes, or checks that it is the same. @throws {ConfigError} `collection-mismatch`, `collection-foreign` */
   async ensure(spec: CollectionSpec): Promise<OwnCollection> {
-    const server = this.serverName(spec.name)
-    if ((await this.find(spec.name)) === null) {
-      const asked = { what: 'create', collection: server }
-      const note = this.noteOfNew === undefined ? {} : { [NOTE_KEY]: this.noteOfNew }
-      const metadata = { [SPEC_KEY]: spec, ...note }
-      const body = { collection_name: server, ...creation(this.settings.collection, metadata) }
-      const verdict = await this.rest.ask(asked, (api, init) => api.createCollection(body, init))
-      // Another process may have been faster; what it made is looked at like any other.
-      if (verdict.kind !== 'done' && !isAlreadyThere(verdict)) throw errorOf(asked, verdict)
+    let looked = await this.find(spec.name)
+    if (looked === null) {
+      await this.create(spec)
+      looked = await this.find(spec.name)
     }
-    const found = await this.existing(spec.name)
+    const found = this.owned(spec.name, looked)
     checkSameCollection(found.spec, spec)
     checkVectors(found)
     // A crash between the creation and its indexes; with points in it, making them is the operator's to begin.
     if ((found.info.points_count ?? 0) === 0) await this.createIndexes(found, this.settings.timeoutMs)
     return found
+  }
+
+  private async create(spec: CollectionSpec): Promise<void> {
+    const server = this.serverName(spec.name)
+    const asked = { what: 'create', collection: server }
+    const note = this.noteOfNew === undefined ? {} : { [NOTE_KEY]: this.noteOfNew }
+    const metadata = { [SPEC_KEY]: spec, ...note }
+    const body = { collection_name: server, ...creation(this.settings.collection, metadata) }
+    const verdict = await this.rest.ask(asked, (api, init) => api.createCollection(body, init))
+    // Another process may have been faster; what it made is looked at like any other.
+    if (verdict.kind !== 'done' && !isAlreadyThere(verdict)) throw errorOf(asked, verdict)
   }
 
   /** Nothing happens where there is none. @throws {ConfigError} `collection-foreign` */
