@@ -139,18 +139,8 @@ function assemble(
     clock,
     settings: ofPipeline,
   })
-  const housekeeping = keepHouse({
-    settings,
-    clock,
-    directory,
-    log,
-    source,
-    controlLog,
-    opensVectors,
-    updater,
-  })
   const encoder = createIngestEncoder({ topics, schemas })
-  return {
+  const parts = {
     settings,
     clock,
     directory,
@@ -166,8 +156,8 @@ function assemble(
     opened,
     pipelineSettings: ofPipeline,
     updater,
-    housekeeping,
   }
+  return { ...parts, housekeeping: keepHouse(parts) }
 }
 
 function keepHouse(
