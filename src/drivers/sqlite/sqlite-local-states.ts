@@ -8,33 +8,25 @@ import type { SqliteDatabase } from './sqlite-database.ts'
 /** Live states written together: one at a time, each would be a transaction. About 3 MiB of windows of ordinary size. */
 const BUFFERED_STATES_MAX = 256
 
+type Layer = 'copies' | 'lives'
+
+const layerTable = (layer: Layer): string => `
+CREATE TABLE ${layer} (
+  state_row INTEGER PRIMARY KEY,
+  partition INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  user TEXT NOT NULL,
+  epochs TEXT NOT NULL,
+  doubted_epoch INTEGER NOT NULL,
+  state BLOB NOT NULL,
+  UNIQUE (partition, tenant, user)
+);`
+
 /** Steps of a worker's states.db. The file may be lost: the changelog has all of it that counts. */
 export const LOCAL_STATES_MIGRATIONS: readonly string[] = [
-  `
-CREATE TABLE heads (partition INTEGER PRIMARY KEY, head TEXT NOT NULL);
-CREATE TABLE copies (
-  copy_row INTEGER PRIMARY KEY,
-  partition INTEGER NOT NULL,
-  tenant TEXT NOT NULL,
-  user TEXT NOT NULL,
-  epochs TEXT NOT NULL,
-  doubted_epoch INTEGER NOT NULL,
-  state BLOB NOT NULL,
-  UNIQUE (partition, tenant, user)
-);
-CREATE TABLE lives (
-  live_row INTEGER PRIMARY KEY,
-  partition INTEGER NOT NULL,
-  tenant TEXT NOT NULL,
-  user TEXT NOT NULL,
-  epochs TEXT NOT NULL,
-  doubted_epoch INTEGER NOT NULL,
-  state BLOB NOT NULL,
-  UNIQUE (partition, tenant, user)
-);`,
+  `CREATE TABLE heads (partition INTEGER PRIMARY KEY, head TEXT NOT NULL);${layerTable('copies')}${layerTable('lives')}`,
 ]
 
-type Layer = 'copies' | 'lives'
 type Row = [epochs: string, doubtedEpoch: number, state: Uint8Array]
 
 export class SqliteLocalStates implements LocalStates {
