@@ -17,12 +17,12 @@ import type { NearestRequest, Neighbour } from '../../src/server/service.ts'
 import { aliasName, pointId } from '../../src/vectors/names.ts'
 import type { Point, PointId, VectorStore } from '../../src/vectors/vector-store.ts'
 import { type QdrantDouble, startQdrantDouble } from '../drivers/qdrant/double/qdrant-double.ts'
+import { drawnQuestions, HOUR_MS } from './drawn-questions.ts'
 import { type Fixture, NOW_MS, openFixture, ref, search } from './standalone-fixture.ts'
 
 const MODEL = 'golden-linear' as ModelId
 const DIMENSIONS = 16
 const STRANGERS = 80
-const HOUR_MS = 3_600_000
 const KNOWN = ['ada', 'ben', 'chloe', 'dev', 'elif', 'femi']
 /** Vectors go to the server with seven decimals, and are compared there in float32. */
 const TOLERANCE = 1e-5
@@ -140,26 +140,8 @@ suite('search over both drivers', () => {
       fc.constant<NearestRequest['from']>({ text: 'hotels near the sea' }),
       fc.nat({ max: 500 }).map((i) => ({ vector: [...vectorOf(i)], model: MODEL })),
     )
-    const filter = fc.record(
-      {
-        tenantId: fc.constantFrom('default', 'acme', 'nobody').map((id) => id as TenantId),
-        segment: fc.constantFrom('gold', 'silver'),
-        lastEventSinceMs: fc.integer({ min: 0, max: 6 }).map((hours) => NOW_MS - hours * HOUR_MS),
-        lastEventBeforeMs: fc.integer({ min: -1, max: 6 }).map((hours) => NOW_MS - hours * HOUR_MS),
-      },
-      { requiredKeys: [] },
-    )
-    const question = fc.record(
-      {
-        from: start,
-        filter,
-        scoreThreshold: fc.double({ min: -0.5, max: 0.9, noNaN: true }),
-        exact: fc.boolean(),
-      },
-      { requiredKeys: ['from'] },
-    )
     await fc.assert(
-      fc.asyncProperty(question, fc.integer({ min: 8, max: 40 }), async (given, k) => {
+      fc.asyncProperty(drawnQuestions(start), fc.integer({ min: 8, max: 40 }), async (given, k) => {
         const request = { instruction: GENERAL, ...given }
         const [ours, theirs] = [await paged(near, request, k), await paged(far, request, k)]
         assert.deepEqual(

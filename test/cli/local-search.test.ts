@@ -13,13 +13,13 @@ import { writeCursor } from '../../src/server/pages.ts'
 import type { NearestAnswer, NearestRequest } from '../../src/server/service.ts'
 import { aliasName, collectionName, pointId } from '../../src/vectors/names.ts'
 import { DEPTH_MAX, type Point, type SearchQuery, type VectorStore } from '../../src/vectors/vector-store.ts'
+import { drawnQuestions, HOUR_MS } from './drawn-questions.ts'
 import { type Fixture, NOW_MS, openFixture, ref, search } from './standalone-fixture.ts'
 
 const MODEL = 'golden-linear' as ModelId
 const OLDER = 'older' as ModelId
 const DIMENSIONS = 16
 const STRANGERS = 90
-const HOUR_MS = 3_600_000
 
 /** Few distinct values: many users have equal scores, and only their ids say who comes first. */
 function strangers(model: ModelId, vectorName: VectorName): Point[] {
@@ -85,24 +85,7 @@ suite('pages of neighbours', () => {
       .filter((vector) => vector.some((value) => value !== 0))
       .map((vector) => ({ vector, model: MODEL })),
   )
-  const filters: fc.Arbitrary<NearestRequest['filter'] & object> = fc.record(
-    {
-      tenantId: fc.constantFrom('default', 'acme', 'nobody').map((id) => id as TenantId),
-      segment: fc.constantFrom('gold', 'silver'),
-      lastEventSinceMs: fc.integer({ min: 0, max: 6 }).map((hours) => NOW_MS - hours * HOUR_MS),
-      lastEventBeforeMs: fc.integer({ min: -1, max: 6 }).map((hours) => NOW_MS - hours * HOUR_MS),
-    },
-    { requiredKeys: [] },
-  )
-  const questions = fc.record(
-    {
-      from: starts,
-      filter: filters,
-      scoreThreshold: fc.double({ min: -0.5, max: 0.9, noNaN: true }),
-      exact: fc.boolean(),
-    },
-    { requiredKeys: ['from'] },
-  )
+  const questions = drawnQuestions(starts)
 
   test('together they are the one long answer, for any size, start, filter and threshold, and only the last has no next', async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 })

@@ -35,6 +35,24 @@ export interface Sink {
   close(): Promise<void>
 }
 
+const absent = async (): Promise<never> => {
+  throw new Error('not part of the model')
+}
+
+/** What no worker of the model asks of a store, and a list of collections that housekeeping alone would read. */
+export const NOT_IN_THE_MODEL = {
+  collections: async () => [],
+  dropCollection: absent,
+  dropVectorNames: absent,
+  readerNames: absent,
+  setReaderNames: absent,
+  purgeStubs: absent,
+  differences: absent,
+  mend: absent,
+  search: absent,
+  close: absent,
+} satisfies Partial<VectorStore>
+
 export class MapSink implements Sink {
   collections = new Map<string, Map<PointId, StoredInSink>>()
   private aliases = new Map<string, string>()
@@ -45,22 +63,10 @@ export class MapSink implements Sink {
   }
 
   async store(nowMs: () => number): Promise<VectorStore> {
-    const unused = async (): Promise<never> => {
-      throw new Error('not part of the model')
-    }
     return {
-      collections: async () => [],
+      ...NOT_IN_THE_MODEL,
       ensureCollection: ({ name }) => this.create(name),
       ensureVectorNames: async () => {},
-      dropCollection: unused,
-      dropVectorNames: unused,
-      readerNames: unused,
-      setReaderNames: unused,
-      purgeStubs: unused,
-      differences: unused,
-      mend: unused,
-      search: unused,
-      close: async () => {},
       upsert: async (name, version, points) => {
         this.upsert(name, version, points, nowMs())
         return []

@@ -10,6 +10,7 @@ import type { Updater } from '../../../src/pipeline/updater.ts'
 import type { VectorStore } from '../../../src/vectors/vector-store.ts'
 import type { WindowSnapshot } from '../../../src/window/user-state.ts'
 import type { PipelineModules } from './pipeline-modules.ts'
+import { NOT_IN_THE_MODEL } from './sinks.ts'
 import { changelogOf, localStatesOf } from './worker-stores.ts'
 import { PARTITIONS, type PendingAppend, TOPICS, UNIT_MS, type World, type WorldRecord } from './world.ts'
 
@@ -242,20 +243,8 @@ export class Worker {
   /** The store, with writes that are on their way until the model lets them land. */
   private vectors(store: VectorStore): VectorStore {
     const { world } = this
-    const unused = async (): Promise<never> => {
-      throw new Error('not part of the model')
-    }
     return {
-      dropCollection: unused,
-      dropVectorNames: unused,
-      readerNames: unused,
-      setReaderNames: unused,
-      purgeStubs: unused,
-      differences: unused,
-      mend: unused,
-      search: unused,
-      close: unused,
-      collections: async () => [],
+      ...NOT_IN_THE_MODEL,
       ensureCollection: (spec) => world.track(store.ensureCollection(spec)),
       ensureVectorNames: (name, vectorNames) => world.track(store.ensureVectorNames(name, vectorNames)),
       upsert: (name, version, points) => this.request(() => store.upsert(name, version, points)),
