@@ -1,13 +1,12 @@
 /** Points for bench/qdrant.ts: vectors of few degrees of freedom and some noise, as embeddings are, the same in every run. */
 
-import type { TenantId, UserId } from '../src/events/ids.ts'
 import { userKey } from '../src/events/ids.ts'
 import { MAIN_GROUP, type VectorName } from '../src/instructions/instruction.ts'
 import type { ModelId } from '../src/model/embedding-model.ts'
 import { collectionName, pointId } from '../src/vectors/names.ts'
 import type { CollectionSpec, Point } from '../src/vectors/vector-store.ts'
+import { benchPayload } from './bench-payload.ts'
 
-const TENANT = 'default' as TenantId
 /** Directions of which each vector is a mixture. Independent numbers, the other extreme, have no neighbours worth the name. */
 const FACTORS = 32
 /** Length of the noise, against 1 of the mixture. */
@@ -54,20 +53,11 @@ export function vectorNames(count: number): VectorName[] {
 export function points(count: number, names: readonly VectorName[], dimensions: number): Point[] {
   const factors = Array.from({ length: FACTORS }, () => direction(dimensions))
   return Array.from({ length: count }, (_, i): Point => {
-    const userId = `user-${i}` as UserId
+    const payload = benchPayload(i)
     return {
       kind: 'vectors',
-      id: pointId(userKey(TENANT, userId)),
-      payload: {
-        userId,
-        tenantId: TENANT,
-        segment: i % 10 === 0 ? 'gold' : 'other',
-        lastEventAtMs: 1_700_000_000_000 + i,
-        asOfDay: '2026-11-24',
-        inputHash: 'a'.repeat(64),
-        model: 'tiny' as ModelId,
-        expiresAtMs: null,
-      },
+      id: pointId(userKey(payload.tenantId, payload.userId)),
+      payload,
       vectors: new Map(names.map((name) => [name, mixture(factors, dimensions)])),
     }
   })

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { settingsSchema } from '../src/config/settings.ts'
 import { openQdrant } from '../src/drivers/qdrant/open-qdrant.ts'
 import type { QdrantSettings } from '../src/drivers/qdrant/qdrant-settings.ts'
 import type { QdrantVectorStore } from '../src/drivers/qdrant/qdrant-vector-store.ts'
@@ -58,35 +59,8 @@ export function benchSettings(
   prefix: string,
   changes: Partial<QdrantSettings> = {},
 ): QdrantSettings {
-  return {
-    url,
-    grpcUrl,
-    apiKey,
-    prefix,
-    timeoutMs: 60_000,
-    connectionsMax: 8,
-    requestPointsMax: 256,
-    requestBytesMax: 16 * 2 ** 20,
-    writeOrdering: 'weak',
-    readConsistency: null,
-    searchEf: null,
-    collection: {
-      shards: 1,
-      replicas: 1,
-      writeConsistency: 1,
-      datatype: 'float32',
-      onDisk: false,
-      payloadOnDisk: true,
-      hnsw: { m: 16, efConstruct: 100, onDisk: false },
-      quantization: 'none',
-      indexingThresholdKb: 10_000,
-      deletedThreshold: 0.2,
-      segmentKbMax: null,
-      segments: null,
-      strictMode: false,
-    },
-    ...changes,
-  }
+  const defaults = settingsSchema.parse({}).vectors.qdrant
+  return { ...defaults, url, grpcUrl, apiKey, prefix, timeoutMs: 60_000, requestPointsMax: 256, ...changes }
 }
 
 export function openStore(settings: QdrantSettings): Promise<QdrantVectorStore> {

@@ -16,6 +16,7 @@ import { collectionName, pointId } from '../src/vectors/names.ts'
 import type { Point } from '../src/vectors/vector-store.ts'
 import { emptyState } from '../src/window/apply.ts'
 import type { UserState } from '../src/window/user-state.ts'
+import { benchPayload } from './bench-payload.ts'
 import { conditions } from './conditions.ts'
 import { interleaved, measurement, ratio, writeResult } from './result.ts'
 
@@ -91,21 +92,11 @@ function newState(user: number): UserState {
 }
 
 function newPoint(user: number, names: readonly VectorName[]): Point {
-  const userId = `user-${user}` as UserId
-  const segment = user % 10 === 0 ? 'gold' : 'other'
+  const payload = benchPayload(user)
   return {
     kind: 'vectors',
-    id: pointId(userKey(TENANT, userId)),
-    payload: {
-      userId,
-      tenantId: TENANT,
-      segment,
-      lastEventAtMs: 1_700_000_000_000 + user,
-      asOfDay: '2026-11-24',
-      inputHash: 'a'.repeat(64),
-      model: 'tiny' as ModelId,
-      expiresAtMs: null,
-    },
+    id: pointId(userKey(payload.tenantId, payload.userId)),
+    payload,
     vectors: new Map(
       names.map((name) => [name, Float32Array.from({ length: DIMENSIONS }, () => draw() - 0.5)]),
     ),
