@@ -1,6 +1,7 @@
 /** What no single setting can know: pairs of settings that contradict each other. */
 
 import { type Contradiction, LOOPBACK } from './contradiction.ts'
+import { kafkaChecks } from './kafka-checks.ts'
 import { qdrantChecks } from './qdrant-checks.ts'
 import { registryChecks } from './registry-checks.ts'
 import type { Settings } from './settings.ts'
@@ -51,7 +52,13 @@ export function crossChecks(settings: Settings): Contradiction[] {
       path: 'model.timezone',
       message: `timezone must be an IANA name such as UTC or Asia/Shanghai, got ${model.timezone}: correct it`,
     })
-  return [...found, ...topicChecks(events.topics), ...registryChecks(settings), ...qdrantChecks(settings)]
+  return [
+    ...found,
+    ...topicChecks(events.topics),
+    ...kafkaChecks(settings),
+    ...registryChecks(settings),
+    ...qdrantChecks(settings),
+  ]
 }
 
 interface Limit {

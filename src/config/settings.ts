@@ -39,6 +39,7 @@ const topic = z.strictObject({
   format: z.enum(['avro-confluent', 'avro-single-object', 'avro-raw', 'json']).default('avro-single-object'),
   schema: z.string().min(1).nullable().default(null),
   fields: z.record(z.string(), fieldRule).nullable().default(null),
+  partitioner: z.enum(['murmur2', 'other']).default('murmur2'),
 })
 
 const DEFAULT_TOPICS: z.input<typeof topic>[] = [
@@ -94,6 +95,50 @@ const qdrant = section({
   }),
 })
 
+/** `KafkaSettings` of the driver, which this folder may not import; `cli/` turns the paths into what they hold. */
+const kafka = section({
+  brokers: z.array(z.string().min(1)).min(1).nullable().default(null),
+  clientId: z.string().min(1).max(200).default('freshet'),
+  groupId: z.string().min(1).max(200).default('freshet'),
+  topicPrefix: z
+    .string()
+    .regex(/^[a-zA-Z0-9._-]{0,100}$/, 'expected at most 100 of a-z, A-Z, 0-9, ., _ and -')
+    .default(''),
+  tls: section({
+    enabled: z.boolean().default(false),
+    caFile: z.string().min(1).nullable().default(null),
+    certFile: z.string().min(1).nullable().default(null),
+    keyFile: z.string().min(1).nullable().default(null),
+    servername: z.string().min(1).nullable().default(null),
+    rejectUnauthorized: z.boolean().default(true),
+  }),
+  sasl: section({
+    mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer']).nullable().default(null),
+    username: z.string().min(1).nullable().default(null),
+    password: z.string().min(1).nullable().default(null),
+    tokenModule: z.string().min(1).nullable().default(null),
+  }),
+  sessionTimeoutMs: z.int().min(1_000).default(30_000),
+  heartbeatIntervalMs: z.int().min(100).default(3_000),
+  rebalanceTimeoutMs: z.int().min(1_000).default(60_000),
+  fetchWaitMs: z.int().min(1).default(500),
+  fetchBytesMax: sizeBytes().default(32 * MIB),
+  fetchPartitionBytesMax: sizeBytes().default(2 * MIB),
+  offsetOutOfRange: z.enum(['earliest', 'latest', 'fail']).default('fail'),
+  connectTimeoutMs: z.int().min(100).default(10_000),
+  requestTimeoutMs: z.int().min(100).default(30_000),
+  startTimeoutMs: z.int().min(100).default(60_000),
+  metadataAgeMs: z.int().min(1_000).default(60_000),
+  stuckAfterMs: z.int().min(1_000).default(120_000),
+  stopTimeoutMs: z.int().min(100).default(10_000),
+  updates: z.boolean().default(false),
+  newTopics: section({
+    partitions: z.int().min(1).max(10_000).default(12),
+    replicas: z.int().min(1).max(32).nullable().default(null),
+    retentionDays: z.number().positive().max(36_500).default(100),
+  }),
+})
+
 export const settingsSchema = z.strictObject({
   dataDir: z.string().min(1).default('.freshet'),
   server: section({
@@ -143,6 +188,8 @@ export const settingsSchema = z.strictObject({
     sweepUsersPerSecondMax: count().default(2_000),
   }),
   events: section({
+    driver: z.enum(['sqlite', 'kafka']).default('sqlite'),
+    kafka,
     valueBytesMax: sizeBytes().default(MIB),
     topics: z.array(topic).min(1).prefault(DEFAULT_TOPICS),
     schemas: section({
@@ -163,6 +210,7 @@ export const settingsSchema = z.strictObject({
   }),
   vectors: section({
     driver: z.enum(['sqlite', 'qdrant']).default('sqlite'),
+    sqliteFile: z.string().min(1).nullable().default(null),
     qdrant,
   }),
   instructions: section({
@@ -177,6 +225,7 @@ export type Settings = z.output<typeof settingsSchema>
 /** Settings whose value is a secret: masked when printed, and readable from a file named by `<ENV NAME>_FILE`. */
 export const SECRET_PATHS: ReadonlySet<string> = new Set([
   'server.adminSecret',
+  'events.kafka.sasl.password',
   'events.registry.password',
   'vectors.qdrant.apiKey',
 ])

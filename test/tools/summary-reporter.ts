@@ -24,6 +24,18 @@ function count(counts: Counts, { type, data }: TestEvent): void {
   else counts.failed++
 }
 
+/** How long a run may take to end once its last test has. */
+const LINGER_MS = 10_000
+
+/** What a test left open must not keep a run from ending: it is named, and the run ends with the code that it has. */
+function endSoon(): void {
+  const timer = setTimeout(() => {
+    process.stderr.write(`still open after the last test: ${process.getActiveResourcesInfo().join(', ')}\n`)
+    process.exit()
+  }, LINGER_MS)
+  timer.unref()
+}
+
 /**
  * Where CI is set, a skipped test and a run without tests fail, too: what was not seen is not known to work.
  *
@@ -46,5 +58,6 @@ export default async function* summaryReporter(source: AsyncIterable<TestEvent>)
   if (strict && counts.skipped.length > 0)
     yield 'CI is set: whatever a skipped test needs must be installed\n'
   if (none) yield 'no test ran\n'
+  endSoon()
   yield `${counts.passed} passed, ${counts.failed} failed\n`
 }

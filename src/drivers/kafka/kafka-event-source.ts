@@ -187,7 +187,7 @@ export class KafkaEventSource implements EventSource {
     if (policy === 'fail')
       throw new ConfigError(
         'offset-out-of-range',
-        `expected partition ${partition} of ${topic} to hold offset ${from}, got a log from ${start} to ${end}: records were lost, or the topic is another; set kafka.offsetOutOfRange to earliest or latest to go on, or reset the offsets`,
+        `expected partition ${partition} of ${topic} to hold offset ${from}, got a log from ${start} to ${end}: records were lost, or the topic is another; set events.kafka.offsetOutOfRange to earliest or latest to go on, or reset the offsets`,
       )
     return to
   }
