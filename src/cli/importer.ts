@@ -2,8 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
-import type { ImportProgress, NewRecord } from '../drivers/sqlite/event-log.ts'
+import type { ImportProgress } from '../drivers/sqlite/event-log.ts'
 import { RecordError } from '../errors.ts'
+import type { NewRecord } from '../events/new-record.ts'
 import type { DeadLetter } from '../pipeline/control-log.ts'
 import { importAppendMs } from './import-day.ts'
 import type { ImportFile, ImportItem } from './import-file.ts'

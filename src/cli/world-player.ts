@@ -1,10 +1,10 @@
 /** Plays the synthetic world into the event log: everybody's past at once, then the present at a visible speed. */
 
-import type { NewRecord } from '../drivers/sqlite/event-log.ts'
 import { FOLLOWED_INDEX, type WorldUser, worldUsers } from '../evaluation/world/persona.ts'
 import { history, live, paced, timeMs } from '../evaluation/world/stream.ts'
 import type { UserRecord } from '../events/behavior-event.ts'
 import { createRecordEncoder, type RecordEncoder } from '../events/encoder.ts'
+import type { NewRecord } from '../events/new-record.ts'
 import type { Holds, TopicSettings } from '../events/topic.ts'
 import type { Standalone } from './standalone.ts'
 

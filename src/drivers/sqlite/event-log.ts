@@ -1,22 +1,12 @@
 /** The durable event log of a standalone freshet: appended in groups, handed on to who listens, read by number. */
 
 import { RecordError, RequestError, UnavailableError } from '../../errors.ts'
+import type { NewRecord } from '../../events/new-record.ts'
 import type { RecordDecoder, SourceRecord } from '../../events/source-record.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
 import { firstOffset, lastRow, rowBytes } from './log-rows.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
-
-/** A record that is to be appended. Its bytes go on to a reader as they are: they must not change afterwards. */
-export interface NewRecord {
-  /** 1 to 249 characters, as Kafka has it. */
-  topic: string
-  key: Uint8Array | null
-  value: Uint8Array | null
-  headers?: Readonly<Record<string, string>>
-  /** Milliseconds; by default now. A record that is appended again keeps its first one: lateness is judged by it (S4). */
-  appendTimeMs?: number
-}
 
 /** How far a file has been imported: saved in the same transaction as its records, so that each comes in exactly once. */
 export interface ImportProgress {

@@ -1,7 +1,8 @@
 /** Dead letters in the data directory: kept with their raw bytes, listed, shown, and sent through the log again. */
 
+import type { NewRecord } from '../../events/new-record.ts'
 import type { DeadLetter, DeadLetters } from '../../pipeline/control-log.ts'
-import type { NewRecord, SqliteEventLog } from './event-log.ts'
+import type { SqliteEventLog } from './event-log.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 export interface StoredLetter extends DeadLetter {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   type EventLogOptions,
-  type NewRecord,
   SqliteEventLog,
   tombstoneReader,
 } from '../../../src/drivers/sqlite/event-log.ts'
@@ -12,6 +11,7 @@ import { SqliteControlLog } from '../../../src/drivers/sqlite/sqlite-control-log
 import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
 import { RecordError, UnavailableError } from '../../../src/errors.ts'
 import type { TenantId, UserId } from '../../../src/events/ids.ts'
+import type { NewRecord } from '../../../src/events/new-record.ts'
 import type { RecordDecoder, SourceRecord } from '../../../src/events/source-record.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
 

@@ -1,12 +1,13 @@
 /** What the killed child writes and its survivor expects: everything follows from the number of the generation. */
 
 import type { DataDirectory } from '../../../src/drivers/sqlite/data-directory.ts'
-import { type NewRecord, SqliteEventLog } from '../../../src/drivers/sqlite/event-log.ts'
+import { SqliteEventLog } from '../../../src/drivers/sqlite/event-log.ts'
 import { SqliteEventSource } from '../../../src/drivers/sqlite/sqlite-event-source.ts'
 import { SqliteStateStore } from '../../../src/drivers/sqlite/sqlite-state-store.ts'
 import { SqliteVectorStore } from '../../../src/drivers/sqlite/sqlite-vector-store.ts'
 import type { TenantId, UserId } from '../../../src/events/ids.ts'
 import { userKey } from '../../../src/events/ids.ts'
+import type { NewRecord } from '../../../src/events/new-record.ts'
 import { MAIN_GROUP, type VectorName } from '../../../src/instructions/instruction.ts'
 import type { ModelId } from '../../../src/model/embedding-model.ts'
 import { systemClock } from '../../../src/pipeline/clock.ts'
