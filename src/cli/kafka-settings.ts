@@ -32,6 +32,11 @@ export function ownTopics({ events: { kafka } }: Settings): OwnTopics {
   }
 }
 
+/** Where the records of a topic lie by the key of their user, whose own producers choose partitions otherwise. */
+export function repartitionTopic({ events: { kafka } }: Settings, topic: string): string {
+  return `${kafka.topicPrefix}freshet.repartition.${topic}`
+}
+
 function tlsSettings({ enabled, caFile, certFile, keyFile, ...rest }: KafkaSection['tls']) {
   if (!enabled) return null
   return {
