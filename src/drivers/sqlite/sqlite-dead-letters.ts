@@ -2,6 +2,7 @@
 
 import type { NewRecord } from '../../events/new-record.ts'
 import type { DeadLetter, DeadLetters } from '../../pipeline/control-log.ts'
+import { ATTEMPTS_HEADER } from '../../pipeline/letters.ts'
 import type { SqliteEventLog } from './event-log.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
@@ -24,13 +25,6 @@ export interface DeadLetterBounds {
 
 /** A guess: a day of a badly broken producer, and less than the log beside it may take. */
 const DEFAULT_BOUNDS: DeadLetterBounds = { lettersMax: 100_000, bytesMax: 1024 * 1024 * 1024 }
-
-/** Header of a record that comes back: how often it has failed so far. */
-const ATTEMPTS_HEADER = 'freshet.dlq.attempts'
-/** Header of a record that comes back under another append time: its first one, milliseconds. */
-const FIRST_APPEND_HEADER = 'freshet.dlq.first-append-time-ms'
-/** The one reason that lies in the append time itself. */
-const FROM_FUTURE = 'event-from-future'
 
 const COLUMNS =
   'letter, topic, partition, "offset", append_time_ms, key, value, headers, reason, error, attempts, failed_at_ms'
@@ -131,31 +125,43 @@ export class SqliteDeadLetters implements DeadLetters {
 
   /**
    * Takes letters, oldest first, and appends their records to the log again, in one transaction: each is in the one or
-   * in the other. They keep their append time, by which lateness is judged (S4); only events from the future, which by
-   * that time will be so for ever, are appended as of now.
+   * in the other.
    *
+   * @param after ids up to this one are passed over
+   * @param limit letters to look at
    * @param convert what a letter becomes; null: it stays
-   * @returns how many
+   * @returns how many, and the id of the last that was looked at; Infinity: there are no more
    * @throws {UnavailableError} `disk-full` and its like: all stay where they are
    */
   retry(
     log: SqliteEventLog,
     filter: LetterFilter & { id?: number },
+    after: number,
     limit: number,
-    convert: (letter: StoredLetter) => NewRecord | null = toRecord,
-  ): number {
+    convert: (letter: StoredLetter) => NewRecord | null,
+  ): { retried: number; lastId: number } {
     return this.database.write(() => {
       const remove = this.database.prepare('DELETE FROM dead_letters WHERE letter = ?')
       const records: NewRecord[] = []
-      for (const letter of this.rows(filter, 0, limit).map(toLetter)) {
+      const letters = this.rows(filter, after, limit).map(toLetter)
+      for (const letter of letters) {
         const record = convert(letter)
         if (record === null) continue
         remove.run(letter.id)
         records.push(record)
       }
       log.appendNow(records)
-      return records.length
+      const lastId = letters.length < limit ? Number.POSITIVE_INFINITY : letters.at(-1)!.id
+      return { retried: records.length, lastId }
     })
+  }
+
+  /** Removes letters for good. @returns how many */
+  purge(filter: LetterFilter & { id?: number }): number {
+    const { where, values } = whereOf(filter)
+    return this.database.write(() =>
+      Number(this.database.prepare(`DELETE FROM dead_letters WHERE ${where}`).run(...values).changes),
+    )
   }
 
   private rows(filter: LetterFilter & { id?: number }, after: number, limit: number): LetterRow[] {
@@ -199,14 +205,6 @@ function whereOf({ reason, topic, id }: LetterFilter & { id?: number }): {
   ]
   const given = parts.filter((part): part is [string, string | number] => part[1] !== undefined)
   return { where: ['1', ...given.map(([sql]) => sql)].join(' AND '), values: given.map(([, value]) => value) }
-}
-
-/** The record that a letter was, with how often it has failed; without an append time it is appended as of now. */
-export function toRecord(letter: StoredLetter): NewRecord {
-  const { topic, key, value, appendTimeMs, attempts, reason } = letter
-  const headers = { ...letter.headers, [ATTEMPTS_HEADER]: String(attempts) }
-  if (reason !== FROM_FUTURE) return { topic, key, value, appendTimeMs, headers }
-  return { topic, key, value, headers: { [FIRST_APPEND_HEADER]: String(appendTimeMs), ...headers } }
 }
 
 function toLetter(row: LetterRow): StoredLetter {

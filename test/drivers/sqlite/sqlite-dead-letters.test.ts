@@ -4,14 +4,17 @@ import { SqliteEventLog } from '../../../src/drivers/sqlite/event-log.ts'
 import { MAIN_MIGRATIONS } from '../../../src/drivers/sqlite/migrations.ts'
 import { SqliteDatabase } from '../../../src/drivers/sqlite/sqlite-database.ts'
 import { type DeadLetterBounds, SqliteDeadLetters } from '../../../src/drivers/sqlite/sqlite-dead-letters.ts'
+import { SqliteLetters } from '../../../src/drivers/sqlite/sqlite-letters.ts'
 import type { SourceRecord } from '../../../src/events/source-record.ts'
 import type { DeadLetter } from '../../../src/pipeline/control-log.ts'
+import { recordAgain } from '../../../src/pipeline/letters.ts'
 
 function openLetters(bounds?: DeadLetterBounds) {
   const database = new SqliteDatabase({ path: ':memory:', migrations: MAIN_MIGRATIONS })
   const clock = { nowMs: () => 5_000, sleep: async () => {} }
   const log = new SqliteEventLog(database, { clock, tombstoneTopic: 'gone', tombstoneOf: () => null })
-  return { database, log, letters: new SqliteDeadLetters(database, bounds) }
+  const letters = new SqliteDeadLetters(database, bounds)
+  return { database, log, letters, named: new SqliteLetters(letters, log) }
 }
 
 function letterOf(offset: number, change: Partial<DeadLetter> = {}): DeadLetter {
@@ -69,11 +72,11 @@ test('letters are listed in pages, by reason and by topic', async () => {
 })
 
 test('a letter that is retried is in the log and no longer among the letters, with its append time and its attempts', async () => {
-  const { database, log, letters } = openLetters()
+  const { database, log, letters, named } = openLetters()
   const heard: SourceRecord[] = []
   log.subscribe((records) => heard.push(...records))
   await letters.put([letterOf(1), letterOf(2, { reason: 'record-frame' })])
-  assert.equal(letters.retry(log, { reason: 'record-frame' }, 10), 1)
+  assert.equal(await named.retry({ reason: 'record-frame' }, recordAgain), 1)
   assert.deepEqual(offsets(letters.list({}, 0, 9)), [1])
   assert.equal(heard.length, 1)
   const { offset, appendTimeMs, value, headers } = heard[0]!
@@ -81,18 +84,18 @@ test('a letter that is retried is in the log and no longer among the letters, wi
   // Fails again: the count goes on.
   await letters.put([letterOf(offset, { headers: headers! })])
   assert.equal(letters.list({}, 0, 9).at(-1)!.attempts, 2)
-  assert.equal(letters.retry(log, { id: letters.list({}, 0, 1)[0]!.id }, 10), 1)
+  assert.equal(await named.retry({ ids: [String(letters.list({}, 0, 1)[0]!.id)] }, recordAgain), 1)
   assert.equal(letters.count(), 1)
   database.close()
 })
 
 test('an event from the future is retried as of now, and keeps its first append time however often it fails', async () => {
-  const { database, log, letters } = openLetters()
+  const { database, log, letters, named } = openLetters()
   const heard: SourceRecord[] = []
   log.subscribe((records) => heard.push(...records))
   await letters.put([letterOf(1, { reason: 'event-from-future' })])
   for (const attempts of [1, 2]) {
-    assert.equal(letters.retry(log, {}, 10), 1)
+    assert.equal(await named.retry({}, recordAgain), 1)
     const { offset, appendTimeMs, headers } = heard.at(-1)!
     assert.equal(appendTimeMs, 5_000)
     assert.deepEqual(headers, {
@@ -122,14 +125,14 @@ test('letters behind a given one are counted by reason', async () => {
 })
 
 test('a retry that cannot be appended leaves the letters where they are', async () => {
-  const { database, log, letters } = openLetters()
+  const { database, log, letters, named } = openLetters()
   await letters.put([letterOf(1)])
   const appendNow = log.appendNow.bind(log)
   log.appendNow = (records) => {
     appendNow(records)
     throw new Error('the disk is full')
   }
-  assert.throws(() => letters.retry(log, {}, 10))
+  await assert.rejects(named.retry({}, recordAgain))
   assert.equal(letters.count(), 1)
   assert.equal(log.endOffset(), 0)
   database.close()
@@ -144,4 +147,45 @@ test('beyond their bounds the oldest letters go', async () => {
   await small.letters.put([1, 2, 3, 4].map((i) => letterOf(i, { value: new Uint8Array(1_000) })))
   assert.deepEqual(offsets(small.letters.list({}, 0, 9)), [3, 4])
   small.database.close()
+})
+
+test('letters have ids that are text, by which they are listed, shown and purged', async () => {
+  const { database, letters, named } = openLetters()
+  await letters.put(
+    [1, 2, 3, 4, 5].map((i) => letterOf(i, { reason: i > 3 ? 'record-frame' : 'record-avro' })),
+  )
+  const first = await named.list({}, null, 2)
+  assert.deepEqual(
+    first.map(({ letter }) => letter.offset),
+    [1, 2],
+  )
+  const rest = await named.list({}, first[1]!.id, 9)
+  assert.deepEqual(
+    rest.map(({ letter }) => letter.offset),
+    [3, 4, 5],
+  )
+  const byId = await named.list({ ids: [rest[2]!.id, 'none', first[0]!.id], reason: 'record-avro' }, null, 9)
+  assert.deepEqual(
+    byId.map(({ letter }) => letter.offset),
+    [1],
+  )
+  assert.equal((await named.show(rest[0]!.id))?.letter.offset, 3)
+  for (const unknown of ['99', '-1', 'x', '1e3', '9'.repeat(400)])
+    assert.equal(await named.show(unknown), null)
+  assert.equal(await named.purge({ ids: [first[0]!.id, '99'] }), 1)
+  assert.equal(await named.purge({ reason: 'record-frame' }), 2)
+  assert.deepEqual(offsets(letters.list({}, 0, 9)), [2, 3])
+  assert.equal(await named.purge({}), 2)
+  assert.equal(named.count(), 0)
+  database.close()
+})
+
+test('what still is no record stays a letter, and keeps none from being retried, however many there are', async () => {
+  const { database, log, letters, named } = openLetters()
+  await letters.put(Array.from({ length: 2_500 }, (_, i) => letterOf(i)))
+  const isRecord = ({ offset }: DeadLetter) => offset % 1_250 === 0
+  assert.equal(await named.retry({}, (letter) => (isRecord(letter) ? recordAgain(letter) : null)), 2)
+  assert.equal(log.endOffset(), 2)
+  assert.equal(letters.count(), 2_498)
+  database.close()
 })
