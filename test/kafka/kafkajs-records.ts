@@ -1,7 +1,17 @@
 /** Topics, records and offsets of a broker through kafkajs alone: what the tests of the brokers themselves ask. */
 
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Admin, CompressionTypes, Kafka, logLevel, type Message, Partitioners } from 'kafkajs'
+import {
+  type Admin,
+  CompressionTypes,
+  Kafka,
+  type KafkaMessage,
+  logLevel,
+  type Message,
+  Partitioners,
+} from 'kafkajs'
+import type { SourceRecord } from '../../src/events/source-record.ts'
 
 const ADMIN_MS_MAX = 20_000
 const POLL_MS = 20
@@ -75,14 +85,20 @@ export async function endOffsets(bootstrap: string, topic: string): Promise<numb
   return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
 }
 
-/** Values of all records from the beginning to the end that the topic has now, in the order of partition and offset. */
-export async function readValues(bootstrap: string, topic: string): Promise<string[]> {
-  const ends = await endOffsets(bootstrap, topic)
-  const left = new Set(ends.flatMap((end, partition) => (end === 0 ? [] : [partition])))
-  const values = ends.map((): string[] => [])
+/** All records of the topics, from their beginnings to the ends that they have now, by topic, partition and offset. */
+export async function readRecords(bootstrap: string, topics: readonly string[]): Promise<SourceRecord[]> {
+  const records: SourceRecord[] = []
+  const left = new Map<string, number>()
+  const placeOf = (topic: string, partition: number) => `${topic} ${partition}`
+  await withAdmin(bootstrap, async (admin) => {
+    left.clear()
+    for (const topic of topics)
+      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic))
+        if (Number(high) > Number(low)) left.set(placeOf(topic, partition), Number(high))
+  })
   if (left.size === 0) return []
   const consumer = client(bootstrap).consumer({
-    groupId: `${topic}-read-${Date.now()}`,
+    groupId: `read-${randomUUID()}`,
     maxWaitTimeInMs: 100,
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -92,12 +108,15 @@ export async function readValues(bootstrap: string, topic: string): Promise<stri
   })
   await consumer.connect()
   try {
-    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true })
     await consumer.run({
       autoCommit: false,
-      eachMessage: async ({ partition, message }) => {
-        values[partition]!.push(message.value?.toString() ?? '')
-        if (Number(message.offset) + 1 >= ends[partition]!) left.delete(partition)
+      eachMessage: async ({ topic, partition, message }) => {
+        const place = placeOf(topic, partition)
+        const end = left.get(place)
+        if (end === undefined) return
+        records.push(toSourceRecord(topic, partition, message))
+        if (Number(message.offset) + 1 >= end) left.delete(place)
         if (left.size === 0) resolve()
       },
     })
@@ -105,5 +124,22 @@ export async function readValues(bootstrap: string, topic: string): Promise<stri
   } finally {
     await consumer.disconnect()
   }
-  return values.flat()
+  const order = new Map(topics.map((topic, index) => [topic, index]))
+  return records.toSorted(
+    (a, b) => order.get(a.topic)! - order.get(b.topic)! || a.partition - b.partition || a.offset - b.offset,
+  )
+}
+
+function toSourceRecord(topic: string, partition: number, message: KafkaMessage): SourceRecord {
+  const headers = Object.fromEntries(
+    Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
+  )
+  const { key, value, offset, timestamp } = message
+  return { topic, partition, offset: Number(offset), appendTimeMs: Number(timestamp), key, value, headers }
+}
+
+/** Values of all records from the beginning to the end that the topic has now, in the order of partition and offset. */
+export async function readValues(bootstrap: string, topic: string): Promise<string[]> {
+  const records = await readRecords(bootstrap, [topic])
+  return records.map(({ value }) => (value === null ? '' : Buffer.from(value).toString()))
 }

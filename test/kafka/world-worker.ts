@@ -1,0 +1,249 @@
+/** A worker of a world (world.ts): the whole pipeline over the Kafka driver, with places where a test may stand in its way. */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { KafkaChangelog } from '../../src/drivers/kafka/kafka-changelog.ts'
+import { KafkaCluster } from '../../src/drivers/kafka/kafka-cluster.ts'
+import { KafkaControlLog } from '../../src/drivers/kafka/kafka-control-log.ts'
+import { KafkaDeadLetters } from '../../src/drivers/kafka/kafka-dead-letters.ts'
+import { KafkaEventSource } from '../../src/drivers/kafka/kafka-event-source.ts'
+import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
+import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
+import { tombstoneReader } from '../../src/drivers/sqlite/event-log.ts'
+import { SqliteDatabase } from '../../src/drivers/sqlite/sqlite-database.ts'
+import { LOCAL_STATES_MIGRATIONS, SqliteLocalStates } from '../../src/drivers/sqlite/sqlite-local-states.ts'
+import { UnavailableError } from '../../src/errors.ts'
+import { createRecordDecoder } from '../../src/events/decoder.ts'
+import { directorySchemas, type SchemaSource } from '../../src/events/schema-source.ts'
+import type { EmbeddingModel } from '../../src/model/embedding-model.ts'
+import type { Changelog } from '../../src/pipeline/changelog.ts'
+import { ChangelogStateStore } from '../../src/pipeline/changelog-state-store.ts'
+import { systemClock } from '../../src/pipeline/clock.ts'
+import type { EventSource } from '../../src/pipeline/event-source.ts'
+import { DEFAULT_PIPELINE_SETTINGS, type PipelineSettings } from '../../src/pipeline/settings.ts'
+import { Updater } from '../../src/pipeline/updater.ts'
+import type { VectorStore } from '../../src/vectors/vector-store.ts'
+import type { PipelineModules } from '../pipeline/consistency/pipeline-modules.ts'
+import { textModel, textRender } from '../pipeline/text-model.ts'
+import { kafkaSettings, until } from './driver-fixture.ts'
+import { controlTopics, type World } from './world.ts'
+
+/** Seconds where a service has minutes: a test that kills a worker waits for it. */
+export const SESSION_MS = 2_000
+const USER_BYTES_MAX = 512 * 1024
+const SETTINGS: PipelineSettings = {
+  ...DEFAULT_PIPELINE_SETTINGS,
+  minEvents: 3,
+  quietMs: 20,
+  maxDelayMs: 200,
+  sessionTimeoutMs: SESSION_MS,
+  commitIntervalMs: 50,
+}
+
+export interface WorkerOptions {
+  settings?: Partial<PipelineSettings>
+  kafka?: Partial<KafkaSettings>
+  model?: EmbeddingModel
+  schemas?: SchemaSource
+  valueBytesMax?: number
+  /** Of its local states, and the caller's to remove; else a new one that goes with the test. */
+  folder?: string
+  /** Code with a rule taken out. */
+  modules?: Pick<PipelineModules, 'Updater' | 'ChangelogStateStore'>
+  source?: (source: EventSource) => EventSource
+  vectors?: (vectors: VectorStore) => VectorStore
+  changelog?: (changelog: Changelog) => Changelog
+}
+
+export interface Worker {
+  updater: Updater
+  source: KafkaEventSource
+  changelog: Changelog
+  /** What it died of. */
+  failures: unknown[]
+  /** As at SIGTERM: flushes, commits, and leaves the group. */
+  stop(): Promise<void>
+  /** It can't reach its group any more, and doesn't know that others take over; all else of it goes on. */
+  partFromGroup(): void
+  /** As at SIGKILL: nothing of it gets out any more, and nobody is told. */
+  kill(): void
+}
+
+/** A worker's way to Kafka. */
+async function openDriver(world: World, options: WorkerOptions) {
+  const { bootstrap, prefix, topics } = world
+  const over = { sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: SESSION_MS, ...options.kafka }
+  const settings = kafkaSettings(bootstrap, prefix, over)
+  const cluster = await KafkaCluster.create(settings, systemClock)
+  const producer = await SafeProducer.open(settings, systemClock)
+  const { schemas = directorySchemas(null), valueBytesMax } = options
+  const limit = valueBytesMax === undefined ? {} : { valueBytesMax }
+  const decoder = createRecordDecoder({ topics, schemas, ...limit })
+  const names = topics.map(({ topic }) => topic)
+  const source = await KafkaEventSource.open(settings, names, systemClock)
+  const { partitionCount } = source
+  const state = { topic: `${prefix}.state`, partitionCount, userBytesMax: USER_BYTES_MAX }
+  const close = async () => {
+    await source.close()
+    await producer.close()
+    cluster.close()
+  }
+  try {
+    const changelog = await KafkaChangelog.open(cluster, producer, state)
+    const control = controlTopics(world)
+    const controlLog = await KafkaControlLog.open(cluster, producer, control, tombstoneReader(decoder))
+    return {
+      source,
+      decoder,
+      changelog,
+      controlLog,
+      deadLetters: new KafkaDeadLetters(producer),
+      producer,
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** What of a worker ends with its process. */
+function mortal() {
+  const end = Promise.withResolvers<never>()
+  end.promise.catch(() => {})
+  let isAlive = true
+  const guard = <Call extends (...of: never[]) => Promise<unknown>>(call: Call): Call =>
+    (async (...of) => {
+      if (!isAlive) return end.promise
+      const answer = await call(...of)
+      return isAlive ? answer : end.promise
+    }) as Call
+  return {
+    die: () => {
+      isAlive = false
+    },
+    /** Whoever waits for an answer that will never come is let go. */
+    bury: () => end.reject(new UnavailableError('test-killed', 'this worker was killed')),
+    vectors: (vectors: VectorStore): VectorStore =>
+      replacing(vectors, {
+        upsert: guard(vectors.upsert.bind(vectors)),
+        get: guard(vectors.get.bind(vectors)),
+      }),
+    changelog: (changelog: Changelog): Changelog =>
+      replacing(changelog, { append: guard(changelog.append.bind(changelog)) }),
+  }
+}
+
+/** The same thing, but for some of its methods. */
+export function replacing<Thing extends object>(thing: Thing, parts: Partial<Thing>): Thing {
+  return new Proxy(thing, {
+    get: (target, name) => {
+      if (Object.hasOwn(parts, name)) return parts[name as keyof Thing]
+      const value = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+    set: (target, name, value) => Reflect.set(target, name, value, target),
+  })
+}
+
+export async function openWorker(t: TestContext, world: World, options: WorkerOptions = {}): Promise<Worker> {
+  const { modules = { Updater, ChangelogStateStore }, model = textModel } = options
+  const { source, decoder, changelog, controlLog, deadLetters, producer, close } = await openDriver(
+    world,
+    options,
+  )
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'freshet-worker-'))
+  const path = join(folder, 'states.db')
+  const database = new SqliteDatabase({ path, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
+  const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
+  const life = mortal()
+  const { changelog: wrapChangelog = (same) => same, vectors: wrapVectors = (same) => same } = options
+  const { source: wrapSource = (same) => same } = options
+  const updater = new modules.Updater({
+    source: wrapSource(source),
+    decoder,
+    store: new modules.ChangelogStateStore(life.changelog(wrapChangelog(changelog)), disk, () => model.slots),
+    controlLog,
+    deadLetters,
+    models: new Map([['text' as never, model]]),
+    render: (_target, window) => textRender(window),
+    vectors: life.vectors(wrapVectors(world.vectors)),
+    clock: systemClock,
+    settings: { ...SETTINGS, ...options.settings },
+  })
+  const failures: unknown[] = []
+  source.failed = (error) => updater.ownership.failed(error)
+  const running = updater.run().catch((error) => failures.push(error))
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= (async () => {
+      await updater.stop()
+      await source.close()
+      await running
+      await close()
+      database.close()
+    })()
+    return stopped
+  }
+  const partFromGroup = () => (Reflect.get(source, 'cluster') as KafkaCluster).close()
+  t.after(async () => {
+    life.bury()
+    await stop()
+    if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
+  })
+  const kill = () => {
+    life.die()
+    partFromGroup()
+    void producer.close(0)
+  }
+  return { updater, source, changelog, failures, stop, partFromGroup, kill }
+}
+
+/** Waits until the workers own all partitions between them. */
+export async function ownAll(world: World, ...workers: readonly Worker[]): Promise<void> {
+  const owned = () => workers.reduce((sum, { updater }) => sum + updater.ownership.partitions.size, 0)
+  const isOwner = () =>
+    workers.every(
+      ({ updater: { ownership } }) => ownership.partitions.size === 0 || ownership.stage === 'owner',
+    )
+  await until('all partitions are owned', () => owned() === world.partitionCount && isOwner())
+}
+
+/** Waits until the group's offsets are the ends of the topics: everything said is acknowledged. */
+export async function committedAll(world: World, worker: Worker): Promise<void> {
+  await until('all is committed', async () => {
+    for (let partition = 0; partition < world.partitionCount; partition++) {
+      const [committed, ends] = await Promise.all([
+        worker.source.committed(partition),
+        worker.source.endOffsets(partition),
+      ])
+      for (const [topic, end] of ends) if ((committed.get(topic) ?? 0) !== end) return false
+    }
+    return true
+  })
+}
+
+/** Holds calls back, as a network or a process that stands still would. */
+export class Gate {
+  /** Calls that wait now. */
+  waiting = 0
+  private opened: PromiseWithResolvers<void> | undefined
+
+  hold(): void {
+    this.opened ??= Promise.withResolvers()
+  }
+
+  release(): void {
+    this.opened?.resolve()
+    this.opened = undefined
+  }
+
+  async pass(): Promise<void> {
+    if (this.opened === undefined) return
+    this.waiting++
+    await this.opened.promise
+    this.waiting--
+  }
+}
