@@ -17,16 +17,21 @@ export interface PlacedLetter {
 }
 
 const PREFIX = 'freshet.dlq.'
+/** Headers of a mark: offsets of letters before it in its partition that are no letters any more, with commas between them. */
+export const MARKS = { retried: `${PREFIX}retried`, purged: `${PREFIX}purged` } as const
 /** Headers that say where a letter came from; others of the prefix say something of the record, and stay with it. */
-const OWN_HEADERS = new Set(
-  ['topic', 'partition', 'offset', 'timestamp', 'reason', 'error', 'attempts', 'failed-at'].map(
+const OWN_HEADERS = new Set([
+  ...['topic', 'partition', 'offset', 'timestamp', 'reason', 'error', 'attempts', 'failed-at'].map(
     (name) => PREFIX + name,
   ),
-)
+  ...Object.values(MARKS),
+])
 /** Characters of an error's message: a header, not a book. */
 const ERROR_LENGTH_MAX = 2_000
 /** Letters that were put lately, so that a repeated attempt doesn't double them; readers leave out the rest. */
 const REMEMBERED_MAX = 10_000
+/** Letters that a reader knows again. A guess: more than the dead letters among what is read again after a crash. */
+const KNOWN_AGAIN_MAX = 100_000
 
 export class KafkaDeadLetters implements DeadLetters {
   private readonly producer: SafeProducer
@@ -58,7 +63,7 @@ export class KafkaDeadLetters implements DeadLetters {
             { cause: error },
           )
         }
-        for (const letter of ofPartition) this.remember(placeOf(letter))
+        for (const letter of ofPartition) remember(this.lately, placeOf(letter), REMEMBERED_MAX)
       }),
     )
   }
@@ -70,38 +75,41 @@ export class KafkaDeadLetters implements DeadLetters {
     this.partitionCounts.set(topic, length)
     return length
   }
-
-  private remember(place: string): void {
-    this.lately.add(place)
-    if (this.lately.size <= REMEMBERED_MAX) return
-    const [oldest] = this.lately
-    this.lately.delete(oldest!)
-  }
 }
 
-function deadLetterTopic(topic: string): string {
+/** Beyond the limit the oldest is forgotten. */
+function remember(places: Set<string>, place: string, limit: number): void {
+  places.add(place)
+  if (places.size <= limit) return
+  const [oldest] = places
+  places.delete(oldest!)
+}
+
+export function deadLetterTopic(topic: string): string {
   return `${topic}.dlq`
 }
 
 /**
- * The letters of one partition of a source topic's dead letters, in the order in which they were put; of one that was put
- * twice, the first.
+ * The letters of one partition of a source topic's dead letters, in the order in which they were put, with those that were
+ * put back or purged; of one that was put twice, the first.
  *
+ * @param from offset in the topic of dead letters
  * @throws {ConfigError | UnavailableError}
  */
 export async function* readDeadLetters(
   cluster: KafkaCluster,
   topic: string,
   partition: number,
+  from = 0,
 ): AsyncGenerator<PlacedLetter> {
   const seen = new Set<string>()
   const at = { topic: deadLetterTopic(topic), partition }
-  for await (const { records } of readPartition(cluster, at, 0))
+  for await (const { records } of readPartition(cluster, at, from))
     for (const record of records) {
       const letter = toLetter(record)
       const place = letter && placeOf(letter)
       if (letter === null || place === null || seen.has(place)) continue
-      seen.add(place)
+      remember(seen, place, KNOWN_AGAIN_MAX)
       yield { letter, partition, offset: record.offset }
     }
 }
@@ -131,7 +139,7 @@ function toRecord(letter: DeadLetter) {
 }
 
 /** @returns null for a record that is no dead letter of ours */
-function toLetter({ key, value, headers = {} }: SourceRecord): DeadLetter | null {
+export function toLetter({ key, value, headers = {} }: SourceRecord): DeadLetter | null {
   const own = (name: string) => headers[PREFIX + name]
   const topic = own('topic')
   const numbers = ['partition', 'offset', 'timestamp', 'attempts', 'failed-at'].map((name) =>

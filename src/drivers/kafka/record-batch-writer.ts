@@ -10,6 +10,8 @@ export interface RecordToWrite {
   /** null: a delete on a compacted topic. */
   value: Uint8Array | null
   headers?: readonly RawHeader[]
+  /** Milliseconds; by default that of the batch. Topics with append times replace it. */
+  timeMs?: number
 }
 
 /** Who writes, and the number of the batch's first record: a broker refuses what it has and what has a gap before it. */
@@ -25,19 +27,22 @@ const ATTRIBUTES_BYTES = 40
 /** From the leader's epoch to the checksum. */
 const BEFORE_ATTRIBUTES_BYTES = 9
 
-/** @param timeMs of all records, milliseconds; topics with append times replace it */
+/** @param timeMs of records that have none of their own, milliseconds */
 export async function writeBatch(
   records: readonly RecordToWrite[],
   compression: Compression,
   timeMs: number,
   { producerId, producerEpoch, sequence }: ProducerNumber,
 ): Promise<Buffer> {
-  const body = await compress(compression, writeRecords(records))
+  const times = records.map((record) => record.timeMs ?? timeMs)
+  const baseTimeMs = times[0] ?? timeMs
+  const maxTimeMs = times.reduce((max, time) => Math.max(max, time), baseTimeMs)
+  const body = await compress(compression, writeRecords(records, times, baseTimeMs))
   const checked = new WireWriter(ATTRIBUTES_BYTES + body.length)
     .int16(COMPRESSIONS.indexOf(compression))
     .int32(records.length - 1)
-    .int64(timeMs)
-    .int64(timeMs)
+    .int64(baseTimeMs)
+    .int64(maxTimeMs)
     .int64(producerId)
     .int16(producerEpoch)
     .int32(sequence)
@@ -54,14 +59,18 @@ export async function writeBatch(
     .written()
 }
 
-function writeRecords(records: readonly RecordToWrite[]): Buffer {
+function writeRecords(
+  records: readonly RecordToWrite[],
+  times: readonly number[],
+  baseTimeMs: number,
+): Buffer {
   const all = new WireWriter(4_096)
   const one = new WireWriter(256)
   for (const [index, { key, value, headers = [] }] of records.entries()) {
     one.clear()
     one
       .int8(0) // Attributes: none is used.
-      .varint(0) // All records have the batch's time.
+      .varint(times[index]! - baseTimeMs)
       .varint(index)
       .varintBytes(key)
       .varintBytes(value)

@@ -6,7 +6,11 @@ import { COMPRESSIONS } from '../../../src/drivers/kafka/codecs.ts'
 import { crc32c } from '../../../src/drivers/kafka/crc32c.ts'
 import { rawHeaders } from '../../../src/drivers/kafka/raw-headers.ts'
 import { readBatches, readRecords } from '../../../src/drivers/kafka/record-batch.ts'
-import { recordBytes, writeBatch } from '../../../src/drivers/kafka/record-batch-writer.ts'
+import {
+  type RecordToWrite,
+  recordBytes,
+  writeBatch,
+} from '../../../src/drivers/kafka/record-batch-writer.ts'
 import { ConfigError } from '../../../src/errors.ts'
 
 const require = createRequire(import.meta.url)
@@ -20,7 +24,20 @@ const TIME_MS = 1_700_000_000_123
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)))
 const header = fc.tuple(fc.string({ maxLength: 8 }), bytes)
-const record = fc.record({ key: bytes, value: bytes, headers: fc.array(header, { maxLength: 3 }) })
+/** Of records that come back: before the batch's time, behind it, years away. */
+const ownTime = fc.option(fc.integer({ min: 0, max: 2 ** 42 }), { nil: undefined })
+const record = fc
+  .record({ key: bytes, value: bytes, headers: fc.array(header, { maxLength: 3 }), timeMs: ownTime })
+  .map(({ timeMs, ...rest }) => (timeMs === undefined ? rest : { ...rest, timeMs }))
+
+interface Theirs {
+  key: Buffer
+  value: Buffer
+  timestamp: string
+}
+
+const timeOf = (one: RecordToWrite) => one.timeMs ?? TIME_MS
+
 const records = fc.array(record, { minLength: 1, maxLength: 12 })
 
 test('what is written is read back, in every compression, and kafkajs reads the same', async () => {
@@ -33,15 +50,16 @@ test('what is written is read back, in every compression, and kafkajs reads the 
         written.map(({ key, value, headers }) => ({ key, value, headers: plain(headers) })),
       )
       for (const [index, { topic, partition, offset, appendTimeMs }] of read.entries())
-        assert.deepEqual([topic, partition, offset, appendTimeMs], ['t', 3, index, TIME_MS])
+        assert.deepEqual([topic, partition, offset, appendTimeMs], ['t', 3, index, timeOf(written[index]!)])
       assert.equal(batch!.lastOffset, written.length - 1)
       assert.equal(batch!.producerId, NUMBER.producerId)
       if (compression !== 'none') return
       const theirs = await decodeBatch(new Decoder(batch!.bytes))
       assert.deepEqual(
-        theirs.records.map((r: { key: Buffer; value: Buffer }) => [r.key, r.value]),
-        written.map(({ key, value }) => [key, value]),
+        theirs.records.map((r: Theirs) => [r.key, r.value, Number(r.timestamp)]),
+        written.map((one) => [one.key, one.value, timeOf(one)]),
       )
+      assert.equal(Number(theirs.maxTimestamp), Math.max(...written.map(timeOf)))
       assert.equal(theirs.firstSequence, NUMBER.sequence)
       assert.equal(theirs.producerId, String(NUMBER.producerId))
     }),
