@@ -1,5 +1,6 @@
 /** Which collections there are, what vectors they hold, and which of them an alias names. */
 
+import { ConfigError } from '../../errors.ts'
 import type { InstructionId, VectorName } from '../../instructions/instruction.ts'
 import { checkSameCollection } from '../../vectors/checks.ts'
 import type { AliasName, CollectionInfo, CollectionName, CollectionSpec } from '../../vectors/vector-store.ts'
@@ -15,9 +16,15 @@ export interface Collection {
   names: Map<number, VectorName>
 }
 
+/**
+ * What is known is read again after each change, by whatever process. Whoever goes on to a collection's table asks within the
+ * same snapshot or transaction: it can't be dropped in between.
+ */
 export class Collections {
   private readonly database: SqliteDatabase
   private known: Map<CollectionName, Collection> | undefined
+  /** Of the file, when it was read. */
+  private dataVersion: number | undefined
 
   constructor(database: SqliteDatabase) {
     this.database = database
@@ -27,13 +34,19 @@ export class Collections {
     return this.all().get(name)
   }
 
-  /** Reads everything again at the next question. */
-  forget(): void {
-    this.known = undefined
+  /** @throws {ConfigError} `collection-missing` */
+  existing(name: CollectionName): Collection {
+    const collection = this.find(name)
+    if (collection === undefined)
+      throw new ConfigError(
+        'collection-missing',
+        `expected a collection ${name}, got none: it is created when its model or group comes into use`,
+      )
+    return collection
   }
 
   infos(): CollectionInfo[] {
-    return this.database.read(() =>
+    return this.database.snapshot(() =>
       [...this.all().values()].map(({ number, spec, readerNames, numbers }) => {
         const count = (where: string) => {
           const sql = `SELECT count(*) FROM points_${number} WHERE ${where}`
@@ -53,12 +66,14 @@ export class Collections {
 
   /** @throws {ConfigError} `collection-mismatch` */
   ensure(spec: CollectionSpec): void {
-    const existing = this.find(spec.name)
-    if (existing !== undefined) {
-      checkSameCollection(existing.spec, spec)
-      return
+    const isThere = () => {
+      const existing = this.find(spec.name)
+      if (existing !== undefined) checkSameCollection(existing.spec, spec)
+      return existing !== undefined
     }
+    if (this.database.read(isThere)) return
     this.change(() => {
+      if (isThere()) return
       const { lastInsertRowid } = this.database
         .prepare("INSERT INTO collections (name, spec, reader_names) VALUES (?, ?, '[]')")
         .run(spec.name, JSON.stringify(spec))
@@ -66,40 +81,44 @@ export class Collections {
     })
   }
 
-  /** @returns its number; undefined: there is none of that name */
-  drop(name: CollectionName): number | undefined {
-    const collection = this.find(name)
-    if (collection === undefined) return undefined
+  drop(name: CollectionName): void {
+    if (this.database.read(() => this.find(name)) === undefined) return
     // Statements on the table must be gone before it is.
     this.database.forgetStatements()
     this.change(() => {
+      const collection = this.find(name)
+      if (collection === undefined) return
       this.database.exec(`DROP TABLE points_${collection.number}`)
       this.database.prepare('DELETE FROM collections WHERE collection = ?').run(collection.number)
     })
-    return collection.number
   }
 
-  addNames({ number, numbers }: Collection, names: readonly VectorName[]): void {
-    const missing = names.filter((name) => !numbers.has(name))
-    if (missing.length === 0) return
+  /** @throws {ConfigError} `collection-missing`, as all that follow */
+  addNames(name: CollectionName, vectorNames: readonly VectorName[]): void {
+    const missing = () => {
+      const { number, numbers } = this.existing(name)
+      return [...new Set(vectorNames)].filter((one) => !numbers.has(one)).map((one) => [number, one] as const)
+    }
+    if (this.database.read(missing).length === 0) return
     this.change(() => {
       const insert = this.database.prepare('INSERT INTO vector_names (collection, name) VALUES (?, ?)')
-      for (const name of new Set(missing)) insert.run(number, name)
+      for (const [number, one] of missing()) insert.run(number, one)
     })
   }
 
-  dropNames({ number }: Collection, names: readonly VectorName[]): void {
+  dropNames(name: CollectionName, vectorNames: readonly VectorName[]): void {
     this.change(() => {
+      const { number } = this.existing(name)
       const remove = this.database.prepare('DELETE FROM vector_names WHERE collection = ? AND name = ?')
-      for (const name of names) remove.run(number, name)
+      for (const one of vectorNames) remove.run(number, one)
     })
   }
 
-  setReaderNames({ number }: Collection, readerNames: ReadonlyMap<InstructionId, VectorName>): void {
+  setReaderNames(name: CollectionName, readerNames: ReadonlyMap<InstructionId, VectorName>): void {
     this.change(() =>
       this.database
         .prepare('UPDATE collections SET reader_names = ? WHERE collection = ?')
-        .run(JSON.stringify([...readerNames]), number),
+        .run(JSON.stringify([...readerNames]), this.existing(name).number),
     )
   }
 
@@ -112,23 +131,29 @@ export class Collections {
     return row?.[0] ?? null
   }
 
-  setAlias(alias: AliasName, { number }: Collection): void {
+  setAlias(alias: AliasName, name: CollectionName): void {
     this.change(() =>
       this.database
         .prepare('INSERT OR REPLACE INTO aliases (alias, collection) VALUES (?, ?)')
-        .run(alias, number),
+        .run(alias, this.existing(name).number),
     )
   }
 
   private change(work: () => void): void {
     this.database.write(() => {
       work()
-      this.database.afterCommit(() => this.forget())
+      this.database.afterCommit(() => {
+        this.known = undefined
+      })
     })
   }
 
   private all(): ReadonlyMap<CollectionName, Collection> {
-    this.known ??= this.database.read(() => this.load())
+    const dataVersion = this.database.dataVersion()
+    if (this.known === undefined || dataVersion !== this.dataVersion) {
+      this.known = this.load()
+      this.dataVersion = dataVersion
+    }
     return this.known
   }
 

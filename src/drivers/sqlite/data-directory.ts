@@ -7,10 +7,8 @@ import { FilePair, forgetPair, type VectorsAge } from './file-pair.ts'
 import { MAIN_MIGRATIONS, VECTOR_MIGRATIONS } from './migrations.ts'
 import { OfVectors } from './of-vectors.ts'
 import { notWritable, SqliteDatabase } from './sqlite-database.ts'
+import { VECTOR_PAGE_BYTES } from './vectors-file.ts'
 import { WriterLock } from './writer-lock.ts'
-
-/** A page holds a whole point of one 256-d vector with room; of small pages a point would fill chains of four. */
-const VECTOR_PAGE_BYTES = 16_384
 
 export interface DataDirectoryOptions {
   path: string

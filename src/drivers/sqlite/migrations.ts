@@ -143,5 +143,17 @@ CREATE TABLE aliases (
 ) WITHOUT ROWID;
 `
 
+/**
+ * Which points each request wrote, in the order of the requests, the last some thousand of them: so that another process
+ * reads anew only what changed. `ids` are theirs one after another, 16 bytes each; a purge of stubs changes nothing.
+ */
+const CHANGES = `
+CREATE TABLE changes (
+  change INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  ids BLOB NOT NULL
+);
+`
+
 /** Steps of vectors.db. */
-export const VECTOR_MIGRATIONS: readonly string[] = [COLLECTIONS, FILE_PAIR]
+export const VECTOR_MIGRATIONS: readonly string[] = [COLLECTIONS, FILE_PAIR, CHANGES]

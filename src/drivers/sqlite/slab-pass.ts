@@ -28,7 +28,7 @@ export interface SlabPass {
   collection: Collection
   slabs: VectorSlabs
   names: readonly VectorName[]
-  /** Asked before every page; false, or what it throws, ends the pass. */
+  /** Asked before every page, in the page's snapshot; false, or what it throws, ends the pass. */
   goesOn: () => boolean
 }
 
@@ -50,8 +50,11 @@ export async function fillSlabs({ database, collection, slabs, names, goesOn }: 
     FROM ${table} WHERE point > ? AND layout IS NOT NULL ORDER BY point LIMIT ${rowsMax}`
   const wanted = new Map(names.map((name) => [numbers.get(name)!, name]))
   const layouts = new Map<string, Layout>()
-  for (let last = -1; goesOn(); ) {
-    const rows = database.read(() => database.prepare(sql).all(last)) as unknown as SlabRow[]
+  for (let last = -1; ; ) {
+    const rows = database.snapshot(() => (goesOn() ? database.prepare(sql).all(last) : null)) as unknown as
+      | SlabRow[]
+      | null
+    if (rows === null) return false
     for (const [, id, tenantId, segment, lastEventAtMs, text, blob] of rows) {
       const { count, places } = layouts.get(text) ?? readLayout(text, wanted, layouts)
       if (places.length === 0) continue
@@ -61,7 +64,6 @@ export async function fillSlabs({ database, collection, slabs, names, goesOn }: 
     last = rows.at(-1)![0]
     await turn()
   }
-  return false
 }
 
 interface Layout {

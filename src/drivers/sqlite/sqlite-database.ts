@@ -16,10 +16,14 @@ export interface SqliteOptions {
   isCache?: boolean
   /** Pages the file may grow to: how tests make a disk full. */
   pagesMax?: number
+  /** How long a lock that another connection holds is waited for, milliseconds: tests wait for less. */
+  lockWaitMs?: number
 }
 
 /** How long a statement waits for a lock that another connection holds, milliseconds. */
 const LOCK_WAIT_MS = 5_000
+/** How often it is tried where SQLite doesn't wait by itself, milliseconds. */
+const LOCK_POLL_MS = 10
 /** What one large transaction made of the write-ahead log is given back down to this, bytes. */
 const WAL_BYTES_KEPT = 64 * 1024 * 1024
 /** A try costs next to nothing, and whoever made room wants to see it used; whoever tries again may wait longer each time. */
@@ -45,10 +49,11 @@ export class SqliteDatabase {
   private depth = 0
   private committed: (() => void)[] = []
 
-  constructor({ path, migrations, isReadOnly = false, isCache = false, pageBytes, pagesMax }: SqliteOptions) {
+  constructor(options: SqliteOptions) {
+    const { path, migrations, isReadOnly = false, isCache = false, pageBytes, pagesMax } = options
     this.path = path
     try {
-      this.db = new DatabaseSync(path, { readOnly: isReadOnly, timeout: LOCK_WAIT_MS })
+      this.db = new DatabaseSync(path, { readOnly: isReadOnly, timeout: options.lockWaitMs ?? LOCK_WAIT_MS })
     } catch (cause) {
       throw toFreshetError(cause, path)
     }
@@ -106,10 +111,10 @@ export class SqliteDatabase {
     if (this.depth > 0) return work()
     let result: T
     try {
-      this.db.exec('BEGIN IMMEDIATE')
+      this.prepare('BEGIN IMMEDIATE').run()
       this.depth = 1
       result = work()
-      this.db.exec('COMMIT')
+      this.prepare('COMMIT').run()
     } catch (cause) {
       this.committed = []
       // A full disk has made SQLite roll back by itself.
@@ -122,6 +127,24 @@ export class SqliteDatabase {
     this.committed = []
     for (const call of committed) call()
     return result
+  }
+
+  /**
+   * Runs reads of one moment: what others commit meanwhile is seen by the next call. Within a transaction it belongs to that.
+   *
+   * @throws as `read`
+   */
+  snapshot<T>(work: () => T): T {
+    if (this.db.isTransaction) return work()
+    try {
+      this.prepare('BEGIN').run()
+      const result = work()
+      this.prepare('COMMIT').run()
+      return result
+    } catch (cause) {
+      if (this.db.isTransaction) this.db.exec('ROLLBACK')
+      throw toFreshetError(cause, this.path)
+    }
   }
 
   /** Calls back once the transaction under way is durable; not at all when it is undone. */
@@ -147,13 +170,13 @@ export class SqliteDatabase {
   ): void {
     if (!isReadOnly) {
       if (pageBytes !== undefined) this.db.exec(`PRAGMA page_size = ${pageBytes}`)
-      this.db.exec('PRAGMA journal_mode = WAL')
+      waitForOthers(() => this.db.exec('PRAGMA journal_mode = WAL'))
       // What was acknowledged must survive a power cut, not only a crash of ours.
       this.db.exec(`PRAGMA synchronous = ${isCache ? 'NORMAL' : 'FULL'}`)
       this.db.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`)
     }
     this.db.exec('PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384')
-    const version = Number(this.db.prepare('PRAGMA user_version').get()!.user_version)
+    const version = this.version()
     if (version > migrations.length)
       throw new ConfigError(
         'data-directory-newer',
@@ -166,7 +189,30 @@ export class SqliteDatabase {
         `expected ${this.path} in format ${migrations.length}, got format ${version}: open it once for writing (freshet run), which migrates it`,
       )
     for (let step = version; step < migrations.length; step++)
-      this.write(() => this.db.exec(`${migrations[step]}; PRAGMA user_version = ${step + 1}`))
+      this.write(() => {
+        // Another process may have taken this step while we waited for the lock.
+        if (this.version() === step) this.db.exec(`${migrations[step]}; PRAGMA user_version = ${step + 1}`)
+      })
+  }
+
+  private version(): number {
+    return Number(this.db.prepare('PRAGMA user_version').get()!.user_version)
+  }
+}
+
+/** SQLite waits for locks by itself, but not where a new file becomes one with a write-ahead log: there one of two fails at once. */
+function waitForOthers(work: () => void): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4))
+  const deadlineMs = performance.now() + LOCK_WAIT_MS
+  for (;;) {
+    try {
+      work()
+      return
+    } catch (error) {
+      const { errcode = 0 } = error as { errcode?: number }
+      if ((errcode & 0xff) !== CODES.busy || performance.now() > deadlineMs) throw error
+      Atomics.wait(sleeper, 0, 0, LOCK_POLL_MS)
+    }
   }
 }
 

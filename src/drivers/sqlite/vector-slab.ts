@@ -40,6 +40,11 @@ export class VectorSlabs {
     return this.slabs.get(name)?.isWhole === true
   }
 
+  /** All that there is room for, whole or not. */
+  names(): ReadonlySet<VectorName> {
+    return new Set(this.slabs.keys())
+  }
+
   /** Bytes that a name's vectors take. */
   sizeBytes(name: VectorName): number {
     return this.slabs.get(name)?.data.byteLength ?? 0
