@@ -3,7 +3,7 @@
 import { RecordError } from '../errors.ts'
 import type { UserRecord } from '../events/behavior-event.ts'
 import { isTooFarAhead } from '../window/day.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 
 interface Arrival {
   topic: string
@@ -15,7 +15,7 @@ interface Arrival {
  * @param says what the value says, where it was read already
  * @throws {RecordError} `record-value-too-large`, `event-from-future`, or what else the decoder says of it
  */
-export function checkAtTheDoor(parts: StandaloneParts, arrival: Arrival, says?: UserRecord | null): void {
+export function checkAtTheDoor(parts: Parts, arrival: Arrival, says?: UserRecord | null): void {
   const { clock, decoder, settings, pipelineSettings } = parts
   const nowMs = clock.nowMs()
   const isTooLarge = (arrival.value?.length ?? 0) > settings.events.valueBytesMax

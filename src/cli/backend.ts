@@ -22,6 +22,8 @@ export interface Backend {
   partitionOf(user: UserId): number
   /** The latest that was appended, read or not. */
   tombstone(tenant: TenantId, user: UserId): Promise<Tombstone | undefined>
+  /** Offset behind the last record, as far as is known without asking; null: nothing is. */
+  endOf(topic: string, partition: number): number | null
   /** Users whose state is stored here. */
   storedUsers(partition: number): number
   /** What the log still holds of a partition, each topic in order, up to its present end. */

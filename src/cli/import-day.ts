@@ -3,7 +3,7 @@
 import { RecordError, RequestError } from '../errors.ts'
 import { DAY_MS, dayOf, dayString, isLate } from '../window/day.ts'
 import type { ImportFile, ImportItem } from './import-file.ts'
-import type { Standalone } from './standalone.ts'
+import type { Standalone } from './open-standalone.ts'
 import { storedDay } from './stored-day.ts'
 
 export interface DayWish {

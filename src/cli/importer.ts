@@ -9,7 +9,7 @@ import type { DeadLetter } from '../pipeline/control-log.ts'
 import { importAppendMs } from './import-day.ts'
 import type { ImportFile, ImportItem } from './import-file.ts'
 import { INGEST_TOPIC } from './local-letters.ts'
-import type { Standalone } from './standalone.ts'
+import type { Standalone } from './open-standalone.ts'
 
 /** Records of one transaction. */
 const BATCH_RECORDS = 1_000
@@ -135,7 +135,7 @@ class Batch {
 
   private async vectorsFollow(): Promise<void> {
     const { scheduler } = this.standalone.parts.updater
-    while (scheduler.readyCount > LIVE_READY_USERS || (await this.standalone.lag()) > LIVE_LAG_RECORDS)
+    while (scheduler.readyCount > LIVE_READY_USERS || this.standalone.lag() > LIVE_LAG_RECORDS)
       await sleep(POLL_MS)
   }
 

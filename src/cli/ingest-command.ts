@@ -9,15 +9,15 @@ import { directorySchemas } from '../events/schema-source.ts'
 import type { TopicSettings } from '../events/topic.ts'
 import { RemoteService } from '../server/remote-service.ts'
 import { dayString } from '../window/day.ts'
+import { REBUILT } from './freshet.ts'
 import { importDay } from './import-day.ts'
 import { type ImportFile, openImportFile } from './import-file.ts'
 import { type FileReport, importFile } from './importer.ts'
-import { openStandalone } from './open-standalone.ts'
+import { openStandalone, type Standalone } from './open-standalone.ts'
 import { duration, EXIT, note, print, printJson, startBar } from './output.ts'
 import { day, type GlobalOptions, settingsOf } from './program-options.ts'
-import { isLocked, settle } from './service-access.ts'
+import { isLocked, runningUrl, settle } from './service-access.ts'
 import { Spool } from './spool.ts'
-import { REBUILT, type Standalone } from './standalone.ts'
 
 interface IngestOptions extends GlobalOptions {
   asOf?: number
@@ -70,6 +70,11 @@ Examples:
 
 async function ingest(paths: readonly string[], options: IngestOptions): Promise<void> {
   const { settings } = settingsOf(options, horizonFlag(options.horizon))
+  const running = runningUrl(settings)
+  if (running !== null) {
+    await ingestRemotely(running, settings, paths, options)
+    return
+  }
   let standalone: Standalone
   try {
     standalone = await openStandalone(settings)
@@ -193,9 +198,9 @@ async function ingestRemotely(
   if (options.asOf !== undefined)
     throw new RequestError(
       'import-remote-day',
-      `expected no --as-of while a freshet runs on the data directory (${url}), got one: stop it first, or leave the day to its clock`,
+      `expected no --as-of while a freshet runs (${url}), got one: stop it first, or leave the day to its clock`,
     )
-  note(`a freshet runs on ${settings.dataDir}: records go to ${url}, as of now`)
+  note(`a freshet runs: records go to ${url}, as of now`)
   const service = new RemoteService({ url, adminSecret: settings.server.adminSecret })
   const { topics, schemas } = settings.events
   const encoder = createIngestEncoder({ topics, schemas: directorySchemas(schemas.directory, schemas.ids) })

@@ -1,6 +1,7 @@
-/** `freshet dlq list|show|retry`: dead letters, their bytes, and their way back. */
+/** `freshet dlq list|show|retry|purge`: dead letters, their bytes, their way back, and their end. */
 
 import type { Command } from 'commander'
+import { confirmed } from './confirm.ts'
 import { follow } from './follow-change.ts'
 import { note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, positiveInteger, settingsOf } from './program-options.ts'
@@ -14,6 +15,7 @@ export function addLetterCommands(program: Command): void {
   addList(dlq)
   addShow(dlq)
   addRetry(dlq)
+  addPurge(dlq)
 }
 
 function addList(dlq: Command): void {
@@ -21,7 +23,7 @@ function addList(dlq: Command): void {
     .command('list')
     .description('dead letters, oldest first')
     .option('--limit <count>', 'at most so many', positiveInteger, 100)
-    .option('--after <id>', 'only letters behind this one', positiveInteger)
+    .option('--after <id>', 'only letters behind this one')
     .option('--reason <code>', 'only those of this error')
     .option('--json', 'the answer as JSON')
     .addHelpText(
@@ -29,7 +31,7 @@ function addList(dlq: Command): void {
       '\nExamples:\n  freshet dlq list\n  freshet dlq list --reason record-value-too-large',
     )
     .action(async (_options: unknown, command: Command) => {
-      const options: GlobalOptions & { limit: number; after?: number; reason?: string; json?: boolean } =
+      const options: GlobalOptions & { limit: number; after?: string; reason?: string; json?: boolean } =
         command.optsWithGlobals()
       const { limit, after, reason } = options
       const { settings } = settingsOf(options)
@@ -46,7 +48,7 @@ function addList(dlq: Command): void {
       printTable(
         ['id', 'topic', 'offset', 'bytes', 'tries', 'failed', 'reason'],
         letters.map((one) => [
-          String(one.id),
+          one.id,
           one.topic,
           String(one.offset),
           String(one.sizeBytes),
@@ -63,10 +65,10 @@ function addShow(dlq: Command): void {
   dlq
     .command('show')
     .description('one dead letter: why, from where, and its bytes')
-    .argument('<id>', 'id of the letter', positiveInteger)
+    .argument('<id>', 'id of the letter')
     .option('--json', 'the answer as JSON')
     .addHelpText('after', '\nExamples:\n  freshet dlq show 1')
-    .action(async (id: number, _options: unknown, command: Command) => {
+    .action(async (id: string, _options: unknown, command: Command) => {
       const options: GlobalOptions & { json?: boolean } = command.optsWithGlobals()
       const { settings } = settingsOf(options)
       const letter = await withService(settings, ({ service }) => service.deadLetter(id))
@@ -105,7 +107,7 @@ Examples:
       const options: GlobalOptions & { wait: boolean; reason?: string } = command.optsWithGlobals()
       const { settings } = settingsOf(options)
       const query = {
-        ...(ids.length === 0 ? {} : { ids: ids.map(positiveInteger) }),
+        ...(ids.length === 0 ? {} : { ids }),
         ...(options.reason === undefined ? {} : { reason: options.reason }),
       }
       const count = await withService(settings, async (access) => {
@@ -114,5 +116,29 @@ Examples:
         return retried
       })
       print(`${count} letters are back on their topics`)
+    })
+}
+
+function addPurge(dlq: Command): void {
+  dlq
+    .command('purge')
+    .description('remove dead letters for good')
+    .argument('[ids...]', 'ids of letters; default: all')
+    .option('--reason <code>', 'only those of this error')
+    .option('--yes', 'do it without being asked')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  freshet dlq purge 1 2\n  freshet dlq purge --reason record-json --yes',
+    )
+    .action(async (ids: string[], _options: unknown, command: Command) => {
+      const options: GlobalOptions & { yes?: boolean; reason?: string } = command.optsWithGlobals()
+      const { settings } = settingsOf(options)
+      const query = {
+        ...(ids.length === 0 ? {} : { ids }),
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+      }
+      if (options.yes !== true) await confirmed('Their bytes can not be brought back. Remove them?')
+      const count = await withService(settings, ({ service }) => service.purgeDeadLetters(query))
+      print(`${count} letters are gone for good`)
     })
 }

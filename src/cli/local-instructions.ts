@@ -17,12 +17,12 @@ import type { UserInput } from '../model/embedding-model.ts'
 import type { NewInstruction } from '../server/service.ts'
 import { DAY_MS } from '../window/day.ts'
 import { knownInstruction } from './local-search.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 
 export class LocalInstructions {
-  private readonly parts: StandaloneParts
+  private readonly parts: Parts
 
-  constructor(parts: StandaloneParts) {
+  constructor(parts: Parts) {
     this.parts = parts
   }
 
@@ -43,7 +43,7 @@ export class LocalInstructions {
    *   `instruction-control-token`, `text-too-long`
    */
   async add(given: NewInstruction): Promise<Instruction> {
-    const { updater, controlLog } = this.parts
+    const { updater, backend } = this.parts
     this.check(given)
     const status = given.status ?? 'active'
     const before = updater.control.view.instructions.instructions.get(given.id)
@@ -59,25 +59,25 @@ export class LocalInstructions {
       previous: this.previous(given, group, before),
     }
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(next)) return before
-    await controlLog.appendInstruction(next)
+    await backend.appendInstruction(next)
     await updater.control.readToEnd()
     return next
   }
 
   /** @throws {RequestError} `instruction-unknown` */
   async retire(id: InstructionId): Promise<Instruction> {
-    const { updater, controlLog } = this.parts
+    const { updater, backend } = this.parts
     const instruction = knownInstruction(updater.control.view.instructions.instructions, id)
     if (instruction.status === 'retired') return instruction
     const retired: Instruction = { ...instruction, status: 'retired', previous: null }
-    await controlLog.appendInstruction(retired)
+    await backend.appendInstruction(retired)
     await updater.control.readToEnd()
     return retired
   }
 
   /** @throws {RequestError} `instruction-group` */
   async setGroup(group: Group): Promise<Group> {
-    const { updater, controlLog } = this.parts
+    const { updater, backend } = this.parts
     if (!NAME_PATTERN.test(group.name))
       throw badGroup(`1 to 40 of a-z, 0-9 and -`, JSON.stringify(group.name))
     if (group.name === MAIN_GROUP && group.paused)
@@ -89,7 +89,7 @@ export class LocalInstructions {
       )
     if (!Number.isSafeInteger(group.minRefreshMs) || group.minRefreshMs < 0)
       throw badGroup('minRefreshMs of 0 or more milliseconds', String(group.minRefreshMs))
-    await controlLog.appendGroup(group)
+    await backend.appendGroup(group)
     await updater.control.readToEnd()
     return group
   }

@@ -1,41 +1,47 @@
-/** Dead letters: listed, shown, and put back on their topic. */
+/** Dead letters: listed, shown, put back on their topic, and removed. */
 
-import type { StoredLetter } from '../drivers/sqlite/sqlite-dead-letters.ts'
-import { toRecord } from '../drivers/sqlite/sqlite-dead-letters.ts'
 import { RecordError, RequestError } from '../errors.ts'
+import type { NewRecord } from '../events/new-record.ts'
+import type { DeadLetter } from '../pipeline/control-log.ts'
+import { type LetterFilter, type NamedLetter, recordAgain } from '../pipeline/letters.ts'
 import type { LetterSummary } from '../server/service.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 
 /** The topic of lines that never became records: of imports and requests. */
 export const INGEST_TOPIC = 'ingest'
 
-/** Letters of one transaction. */
-const RETRY_LETTERS_MAX = 10_000
-
 export class LocalLetters {
-  private readonly parts: StandaloneParts
+  private readonly parts: Parts
 
-  constructor(parts: StandaloneParts) {
+  constructor(parts: Parts) {
     this.parts = parts
   }
 
-  list({ limit, after = 0, reason }: { limit: number; after?: number; reason?: string }): LetterSummary[] {
-    const filter = reason === undefined ? {} : { reason }
-    return this.parts.deadLetters.list(filter, after, limit).map(summary)
+  async list({
+    limit,
+    after,
+    reason,
+  }: {
+    limit: number
+    after?: string
+    reason?: string
+  }): Promise<LetterSummary[]> {
+    const letters = await this.parts.backend.letters.list({ reason }, after ?? null, limit)
+    return letters.map(summary)
   }
 
   /** @throws {RequestError} `letter-unknown` */
-  show(id: number) {
-    const letter = this.parts.deadLetters.show(id)
-    if (letter === null)
+  async show(id: string) {
+    const named = await this.parts.backend.letters.show(id)
+    if (named === null)
       throw new RequestError(
         'letter-unknown',
-        `expected the id of a dead letter, got ${id}: list them (freshet dlq list)`,
+        `expected the id of a dead letter, got ${JSON.stringify(id.slice(0, 300))}: list them (freshet dlq list)`,
         { status: 404 },
       )
-    const { key, value, headers } = letter
+    const { key, value, headers } = named.letter
     return {
-      ...summary(letter),
+      ...summary(named),
       key: key === null ? null : Buffer.from(key).toString('utf8'),
       valueBase64: value === null ? null : Buffer.from(value).toString('base64'),
       headers: { ...headers },
@@ -43,16 +49,17 @@ export class LocalLetters {
   }
 
   /** @returns how many were put back; what still is no record stays a letter */
-  retry({ ids, reason }: { ids?: readonly number[]; reason?: string }): number {
-    const { deadLetters, log } = this.parts
-    const again = (letter: StoredLetter) => this.record(letter)
-    const filter = reason === undefined ? {} : { reason }
-    if (ids === undefined) return deadLetters.retry(log, filter, RETRY_LETTERS_MAX, again)
-    return ids.reduce((count, id) => count + deadLetters.retry(log, { ...filter, id }, 1, again), 0)
+  retry(filter: LetterFilter): Promise<number> {
+    return this.parts.backend.letters.retry(filter, (letter) => this.record(letter))
   }
 
-  private record(letter: StoredLetter) {
-    if (letter.topic !== INGEST_TOPIC) return toRecord(letter)
+  /** @returns how many are gone for good */
+  purge(filter: LetterFilter): Promise<number> {
+    return this.parts.backend.letters.purge(filter)
+  }
+
+  private record(letter: DeadLetter): NewRecord | null {
+    if (letter.topic !== INGEST_TOPIC) return recordAgain(letter)
     try {
       const line = Buffer.from(letter.value ?? []).toString('utf8')
       const { topic, key, value, headers } = this.parts.encoder.line(line)
@@ -64,8 +71,8 @@ export class LocalLetters {
   }
 }
 
-function summary(letter: StoredLetter): LetterSummary {
-  const { id, topic, partition, offset, reason, error, failedAtMs, attempts, key, value } = letter
+function summary({ id, letter }: NamedLetter): LetterSummary {
+  const { topic, partition, offset, reason, error, failedAtMs, attempts, key, value } = letter
   const sizeBytes = (key?.length ?? 0) + (value?.length ?? 0)
   return { id, topic, partition, offset, reason, error, failedAtMs, attempts, sizeBytes }
 }

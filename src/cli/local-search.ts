@@ -2,6 +2,7 @@
 
 import { FreshetError, RequestError, UnavailableError } from '../errors.ts'
 import { TEXT_MODALITIES } from '../events/behavior-event.ts'
+import { userKey } from '../events/ids.ts'
 import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
 import type { ModelId } from '../model/embedding-model.ts'
 import type { Target } from '../pipeline/view.ts'
@@ -10,11 +11,11 @@ import type { EmbedAnswer, NearestAnswer, NearestRequest, Neighbour, UserRef } f
 import { aliasName, pointId } from '../vectors/names.ts'
 import type { Hit, PointId, SearchQuery, VectorStore } from '../vectors/vector-store.ts'
 import type { UserState } from '../window/user-state.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 import type { UserLookup } from './user-lookup.ts'
 
 /** What a search needs of a freshet; the store may be any. */
-export type SearchParts = Pick<StandaloneParts, 'updater' | 'opened'> & {
+export type SearchParts = Pick<Parts, 'updater' | 'opened'> & {
   vectors: Pick<VectorStore, 'alias' | 'readerNames' | 'get' | 'search' | 'alwaysExact'>
 }
 
@@ -152,20 +153,25 @@ export class LocalSearch {
   private async ofUsers(refs: readonly UserRef[], { target, vectorName }: Space) {
     if (refs.length === 0)
       throw new RequestError('nearest-from', 'expected at least one user to start from, got none: name one')
-    const known = refs.map((ref) => this.lookup.known(ref))
-    const exclude = known.map(({ key }) => pointId(key))
+    // Another worker's user has a point like any other; only whether it is behind can't be told here.
+    const known = refs.map((ref) => (this.lookup.isHere(ref) ? this.lookup.known(ref) : null))
+    const exclude = refs.map(({ tenant, user }) => pointId(userKey(tenant, user)))
     const stored = await this.parts.vectors.get(target.collection, exclude, [vectorName])
     let vector: Float32Array | undefined
     for (const [i, id] of exclude.entries()) {
       const point = stored.get(id)?.point
       const own = point?.kind === 'vectors' ? point.vectors.get(vectorName) : undefined
-      if (own === undefined) throw notEmbedded(refs[i]!, known[i]!.state)
+      if (own === undefined) throw notEmbedded(refs[i]!, known[i]?.state)
       vector ??= new Float32Array(own.length)
       // A store may give vectors back at norm 1 or as they were written: only their directions count.
       const scale = 1 / Math.hypot(...own)
       for (let at = 0; at < vector.length; at++) vector[at]! += own[at]! * scale
     }
-    return { vector: vector!, exclude, stale: known.some((one) => this.lookup.isStale(one, target)) }
+    return {
+      vector: vector!,
+      exclude,
+      stale: known.some((one) => one !== null && this.lookup.isStale(one, target)),
+    }
   }
 }
 
@@ -214,10 +220,11 @@ export function knownInstruction(
   )
 }
 
-function notEmbedded({ tenant, user }: UserRef, state: UserState): RequestError {
+/** @param state undefined: another worker has it */
+function notEmbedded({ tenant, user }: UserRef, state: UserState | undefined): RequestError {
   return new RequestError(
     'user-not-embedded',
-    `expected a user with a vector, got ${user} of tenant ${tenant} without one: ${whyNot(state)}`,
+    `expected a user with a vector, got ${user} of tenant ${tenant} without one: ${state === undefined ? 'ask the worker that holds the user why (freshet explain)' : whyNot(state)}`,
     { status: 404 },
   )
 }

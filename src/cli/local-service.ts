@@ -1,4 +1,4 @@
-/** What freshet answers, in the process that holds the data directory. */
+/** What freshet answers, in the process that holds the users' states. */
 
 import { RecordError } from '../errors.ts'
 import { userKey } from '../events/ids.ts'
@@ -17,6 +17,7 @@ import type {
 } from '../server/service.ts'
 import { dayString } from '../window/day.ts'
 import { checkAtTheDoor } from './at-the-door.ts'
+import type { Freshet } from './freshet.ts'
 import { LocalInstructions } from './local-instructions.ts'
 import { LocalLetters } from './local-letters.ts'
 import { LocalRecall } from './local-recall.ts'
@@ -24,7 +25,7 @@ import { LocalSearch } from './local-search.ts'
 import { LocalUsers } from './local-users.ts'
 import { LocalVerify } from './local-verify.ts'
 import { ParkedUsers } from './parked-users.ts'
-import type { Standalone, StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 import { UserLookup } from './user-lookup.ts'
 import { freshetVersion } from './version.ts'
 
@@ -33,8 +34,8 @@ const COUNT_AGE_MS = 1_000
 const PARKED_MAX = 100_000
 
 export class LocalService implements FreshetService {
-  private readonly parts: StandaloneParts
-  private readonly standalone: Standalone
+  private readonly parts: Parts
+  private readonly freshet: Freshet
   private readonly recent: Recent
   private readonly health: Health
   private readonly lookup: UserLookup
@@ -47,10 +48,10 @@ export class LocalService implements FreshetService {
   private readonly parkedUsers: ParkedUsers
   private known = { atMs: Number.NEGATIVE_INFINITY, count: 0 }
 
-  constructor(standalone: Standalone, recent: Recent, health: Health) {
-    const { parts } = standalone
+  constructor(freshet: Freshet, recent: Recent, health: Health) {
+    const { parts } = freshet
     this.parts = parts
-    this.standalone = standalone
+    this.freshet = freshet
     this.recent = recent
     this.health = health
     this.lookup = new UserLookup(parts)
@@ -76,12 +77,11 @@ export class LocalService implements FreshetService {
         rejected.push({ index, code: error.code, message: error.message })
       }
     }
-    if (accepted.length > 0) await this.parts.log.append(accepted)
+    if (accepted.length > 0) await this.parts.backend.append(accepted)
     return { accepted: accepted.length, rejected }
   }
 
   async ingestRaw({ topic, key, value }: RawRecord): Promise<IngestResult> {
-    const { log } = this.parts
     const record = { topic, key: Buffer.from(key), value }
     try {
       checkAtTheDoor(this.parts, record)
@@ -89,7 +89,7 @@ export class LocalService implements FreshetService {
       if (!(error instanceof RecordError)) throw error
       return { accepted: 0, rejected: [{ index: 0, code: error.code, message: error.message }] }
     }
-    await log.append([record])
+    await this.parts.backend.append([record])
     return { accepted: 1, rejected: [] }
   }
 
@@ -151,20 +151,24 @@ export class LocalService implements FreshetService {
     return chosen.filter(({ tenant, user }) => updater.retryParked(userKey(tenant, user))).length
   }
 
-  async deadLetters(options: { limit: number; after?: number; reason?: string }) {
+  deadLetters(options: { limit: number; after?: string; reason?: string }) {
     return this.letters.list(options)
   }
 
-  async deadLetter(id: number) {
+  deadLetter(id: string) {
     return this.letters.show(id)
   }
 
-  async retryDeadLetters(options: { ids?: readonly number[]; reason?: string }) {
+  retryDeadLetters(options: { ids?: readonly string[]; reason?: string }) {
     return this.letters.retry(options)
   }
 
+  purgeDeadLetters(options: { ids?: readonly string[]; reason?: string }) {
+    return this.letters.purge(options)
+  }
+
   async status(): Promise<StatusAnswer> {
-    const { updater, deadLetters, opened } = this.parts
+    const { updater, backend, opened } = this.parts
     const { ownership, scheduler, sweep } = updater
     const { model } = opened
     const { events, freshness } = this.recent
@@ -172,6 +176,7 @@ export class LocalService implements FreshetService {
       version: freshetVersion(),
       stage: ownership.stage,
       epoch: ownership.epoch,
+      partitions: [...ownership.partitions.keys()].sort((a, b) => a - b),
       degraded: this.health.degraded,
       model: {
         id: model.id,
@@ -184,12 +189,12 @@ export class LocalService implements FreshetService {
       asOf: ownership.stage === 'owner' ? dayString(ownership.day) : '',
       users: {
         known: this.userCount(),
-        waiting: this.standalone.waiting,
+        waiting: this.freshet.waiting,
         ready: scheduler.readyCount,
         swept: scheduler.sweptCount,
         parked: this.parkedUsers.count,
       },
-      events: { ...events, deadLetters: deadLetters.count(), lag: await this.standalone.lag() },
+      events: { ...events, deadLetters: backend.letters.count(), lag: this.freshet.lag() },
       freshnessMs: freshness,
       sweep: sweep.progress,
       tokens: model.counts(),
@@ -199,19 +204,22 @@ export class LocalService implements FreshetService {
 
   /** A server of vectors that goes away later is degraded, and no reason: events are taken all the same. */
   async ready(): Promise<{ ready: boolean; why: string | null }> {
-    const { stage } = this.parts.updater.ownership
-    if (stage === 'owner') return { ready: true, why: null }
+    const { stage, generation } = this.parts.updater.ownership
+    // A group with more workers than partitions has none for some of them: they stand by.
+    if (stage === 'owner' || (stage === 'idle' && generation >= 0)) return { ready: true, why: null }
     const outage = this.health.degraded.map((what) => `; ${what}`).join('')
-    return { ready: false, why: `the data directory is not taken over yet (${stage})${outage}` }
+    return { ready: false, why: `${this.parts.backend.place} is not taken over yet (${stage})${outage}` }
   }
 
   /** Users in memory that are not stored yet count as well. */
   userCount(): number {
-    const { clock, store, updater } = this.parts
+    const { clock, backend, updater } = this.parts
     const nowMs = clock.nowMs()
     if (nowMs - this.known.atMs >= COUNT_AGE_MS) {
-      const inMemory = updater.ownership.partitions.get(0)?.entries.size ?? 0
-      this.known = { atMs: nowMs, count: Math.max(store.userCount(0), inMemory) }
+      let count = 0
+      for (const { number, entries } of updater.ownership.partitions.values())
+        count += Math.max(backend.storedUsers(number), entries.size)
+      this.known = { atMs: nowMs, count }
     }
     return this.known.count
   }

@@ -9,14 +9,14 @@ import { pointId } from '../vectors/names.ts'
 import type { StoredPoint } from '../vectors/vector-store.ts'
 import { readWindow } from '../window/read-window.ts'
 import type { WindowSnapshot } from '../window/user-state.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 import type { KnownUser, UserLookup } from './user-lookup.ts'
 
 export class LocalUsers {
-  private readonly parts: StandaloneParts
+  private readonly parts: Parts
   private readonly lookup: UserLookup
 
-  constructor(parts: StandaloneParts, lookup: UserLookup) {
+  constructor(parts: Parts, lookup: UserLookup) {
     this.parts = parts
     this.lookup = lookup
   }
@@ -77,7 +77,7 @@ export class LocalUsers {
 
   /** Appends a tombstone; what came before it is hidden from then on, everywhere. */
   async forget(ref: UserRef): Promise<ForgetStatus> {
-    const { settings, clock, encoder, log } = this.parts
+    const { settings, clock, encoder, backend } = this.parts
     const topic = settings.events.topics.find(({ holds }) => holds === 'tombstone')
     if (topic === undefined)
       throw new RequestError(
@@ -88,20 +88,19 @@ export class LocalUsers {
     const atMs = clock.nowMs()
     const { tenant, user } = ref
     const { key, value, headers } = encoder.object({ topic: topic.topic, user_id: user, tenant, at: atMs })
-    await log.append([{ topic: topic.topic, key, value, headers }])
+    await backend.append([{ topic: topic.topic, key, value, headers }])
     return { ...ref, atMs, state: 'pending' }
   }
 
-  /** @throws {RequestError} `user-not-forgotten`, when nobody asked for it */
+  /** @throws {RequestError} `user-not-forgotten`, when nobody asked for it; `user-elsewhere` */
   async forgetStatus(ref: UserRef): Promise<ForgetStatus> {
-    const { controlLog, updater } = this.parts
+    const { backend, updater } = this.parts
+    this.lookup.checkHere(ref)
     const known = this.lookup.find(ref)
     const atMs = known?.state.tombstoneMs ?? null
     if (known === undefined || atMs === null) {
       // Appended, and not read yet.
-      const tombstone = (await controlLog.tombstones(0)).find(
-        ({ tenant, user }) => tenant === ref.tenant && user === ref.user,
-      )
+      const tombstone = await backend.tombstone(ref.tenant, ref.user)
       if (tombstone !== undefined) return { ...ref, atMs: tombstone.atMs, state: 'pending' }
       throw new RequestError(
         'user-not-forgotten',

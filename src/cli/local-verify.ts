@@ -1,4 +1,4 @@
-/** Recomputes users' vectors from the event log and compares them with what is stored. */
+/** Recomputes users' vectors from the records that the log still holds, and compares them with what is stored. */
 
 import { RecordError } from '../errors.ts'
 import type { UserRecord } from '../events/behavior-event.ts'
@@ -14,7 +14,7 @@ import { isLate, isTooFarAhead } from '../window/day.ts'
 import { joinStates } from '../window/join.ts'
 import { readWindow } from '../window/read-window.ts'
 import type { UserState, WindowCaps } from '../window/user-state.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
 import type { KnownUser, UserLookup } from './user-lookup.ts'
 
 /** fp32 differs by rounding with the batch a user was in; int8 by more (docs/consistency.md). */
@@ -24,10 +24,10 @@ const SAMPLE_DEFAULT = 20
 type Wrong = VerifyResult['wrong'][number]
 
 export class LocalVerify {
-  private readonly parts: StandaloneParts
+  private readonly parts: Parts
   private readonly lookup: UserLookup
 
-  constructor(parts: StandaloneParts, lookup: UserLookup) {
+  constructor(parts: Parts, lookup: UserLookup) {
     this.parts = parts
     this.lookup = lookup
   }
@@ -61,35 +61,34 @@ export class LocalVerify {
   }
 
   private async fold(keys: ReadonlySet<UserKey>): Promise<Map<UserKey, UserState>> {
-    const { log, updater, opened, pipelineSettings } = this.parts
+    const { backend, updater, opened, pipelineSettings } = this.parts
     const models = { get: () => opened.model }
     const caps = windowCaps(updater.control.view, models, pipelineSettings)
     const users = new Set([...keys].map((key) => key.slice(key.indexOf('\0') + 1)))
     const states = new Map<UserKey, UserState>()
-    for (let from = 0; ; ) {
-      const { records, next } = log.readFrom(from)
-      for (const record of records) {
-        if (record.key === null || !users.has(Buffer.from(record.key).toString('utf8'))) continue
-        const said = this.decoded(record)
-        if (said === undefined) continue
-        const key = userKey(said.tenant, said.user)
-        if (!keys.has(key)) continue
-        const state = states.get(key) ?? emptyState(said.tenant, said.user)
-        states.set(key, state)
-        this.apply(state, said, record, caps)
-      }
-      if (next === from) break
-      from = next
-      // Others have their turn.
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    if (log.firstOffset() > 0)
+    const partitions = new Set([...keys].map((key) => backend.partitionOf(splitUserKey(key).user)))
+    for (const partition of partitions)
+      for await (const records of backend.history(partition))
+        for (const record of records) {
+          if (record.key === null || !users.has(Buffer.from(record.key).toString('utf8'))) continue
+          const said = this.decoded(record)
+          if (said === undefined) continue
+          const key = userKey(said.tenant, said.user)
+          if (!keys.has(key)) continue
+          const state = states.get(key) ?? emptyState(said.tenant, said.user)
+          states.set(key, state)
+          this.apply(state, said, record, caps)
+        }
+    for (const partition of partitions) {
+      if (await backend.isWhole(partition)) continue
       for (const key of keys) {
+        if (backend.partitionOf(splitUserKey(key).user) !== partition) continue
         // Retention has cut what came first: the stored state stands in for it.
         const stored = this.lookup.find(splitUserKey(key))?.state
         const own = states.get(key)
         if (stored !== undefined) states.set(key, own === undefined ? stored : joinStates(stored, own, caps))
       }
+    }
     return states
   }
 

@@ -3,13 +3,14 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
-import { SqliteEventLog, tombstoneReader } from '../drivers/sqlite/event-log.ts'
+import { SqliteEventLog } from '../drivers/sqlite/event-log.ts'
 import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
 import { cutLog } from '../drivers/sqlite/log-retention.ts'
 import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
 import { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
 import { SqliteDeadLetters } from '../drivers/sqlite/sqlite-dead-letters.ts'
 import { SqliteEventSource } from '../drivers/sqlite/sqlite-event-source.ts'
+import { SqliteLetters } from '../drivers/sqlite/sqlite-letters.ts'
 import { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
 import { ConfigError } from '../errors.ts'
 import { createRecordDecoder } from '../events/decoder.ts'
@@ -19,17 +20,22 @@ import type { EmbeddingModel } from '../model/embedding-model.ts'
 import { userInput } from '../model/user-input.ts'
 import { type Clock, systemClock } from '../pipeline/clock.ts'
 import { Housekeeping } from '../pipeline/housekeeping.ts'
+import { tombstoneReader } from '../pipeline/tombstone-reader.ts'
 import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
 import { DAY_MS } from '../window/day.ts'
 import { builtInBundle } from './built-in-bundle.ts'
+import { Freshet } from './freshet.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
 import { type OpenedModel, openModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import { type OpenedVectors, openDirectory, openVectors } from './open-vectors.ts'
+import type { StandaloneParts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
 import type { OnLost } from './rebuild.ts'
-import { Standalone, type StandaloneParts } from './standalone.ts'
+import { sqliteBackend } from './sqlite-backend.ts'
+
+export type Standalone = Freshet<StandaloneParts>
 
 export interface StandaloneOptions {
   clock?: Clock
@@ -51,6 +57,11 @@ export async function openStandalone(
   settings: Settings,
   { clock = systemClock, unreachable = 'fail', takeOver = false, onLost = 'rebuild' }: StandaloneOptions = {},
 ): Promise<Standalone> {
+  if (settings.events.driver === 'kafka')
+    throw new ConfigError(
+      'standalone-only',
+      'expected a freshet with a data directory of its own, got events.driver kafka: this verb is for the former; events reach workers through their topics, and changes through a running one (freshet run)',
+    )
   const directory = openDirectory(settings, 'write', clock.nowMs())
   const closers: (() => unknown)[] = [() => directory.close()]
   try {
@@ -79,7 +90,9 @@ export async function openStandalone(
       model: opened.model.id,
     })
     const parts = assemble(settled, clock, directory, controlLog, schemas, opens, opened)
-    const standalone = new Standalone({ ...parts, cacheWarning: warning }, closers)
+    // First of what is opened over the directory, last of what a stop ends: nobody appends any more.
+    closers.push(() => parts.log.close())
+    const standalone = new Freshet({ parts: { ...parts, cacheWarning: warning }, closers, isAlone: true })
     if (unreachable === 'fail') await standalone.reach()
     return standalone
   } catch (error) {
@@ -140,10 +153,12 @@ function assemble(
     settings: ofPipeline,
   })
   const encoder = createIngestEncoder({ topics, schemas })
+  const letters = new SqliteLetters(deadLetters, log)
   const parts = {
     settings,
     clock,
     directory,
+    backend: sqliteBackend({ directory, log, controlLog, store, letters }),
     log,
     source,
     controlLog,

@@ -1,8 +1,9 @@
-/** Who is parked: found by one walk over all users, then kept in step with what the pipeline says. */
+/** Who is parked: found by one walk over the users of each partition, then kept in step with what the pipeline says. */
 
 import type { TenantId, UserId } from '../events/ids.ts'
 import { splitUserKey, type UserKey, userKey } from '../events/ids.ts'
 import { parked } from '../pipeline/channels.ts'
+import type { Partition } from '../pipeline/partition.ts'
 import type { UserRef } from '../server/service.ts'
 import type { UserLookup } from './user-lookup.ts'
 
@@ -12,7 +13,8 @@ export class ParkedUsers {
   private readonly lookup: UserLookup
   private readonly keys = new Set<UserKey>()
   private readonly unsubscribe: () => void
-  private walk: Promise<void> | undefined
+  /** A partition that comes back is another object. */
+  private readonly walks = new WeakMap<Partition, Promise<void>>()
 
   constructor(lookup: UserLookup) {
     this.lookup = lookup
@@ -27,8 +29,11 @@ export class ParkedUsers {
   }
 
   async list(limit: number): Promise<(UserRef & { reason: string; sinceMs: number })[]> {
-    this.walk ??= this.lookAtEverybody()
-    await this.walk
+    for (const partition of this.lookup.partitions()) {
+      const walk = this.walks.get(partition) ?? this.lookAtEverybody(partition)
+      this.walks.set(partition, walk)
+      await walk
+    }
     const found: (UserRef & { reason: string; sinceMs: number })[] = []
     for (const key of [...this.keys]) {
       const ref = splitUserKey(key)
@@ -43,10 +48,10 @@ export class ParkedUsers {
     this.unsubscribe()
   }
 
-  private async lookAtEverybody(): Promise<void> {
+  private async lookAtEverybody(partition: Partition): Promise<void> {
     let after: UserKey | null = null
     for (;;) {
-      const page: UserKey[] = this.lookup.partition.storedUsers(after, PAGE_USERS)
+      const page: UserKey[] = partition.storedUsers(after, PAGE_USERS)
       for (const key of page)
         if (this.lookup.find(splitUserKey(key))?.state.parked != null) this.keys.add(key)
       if (page.length < PAGE_USERS) return

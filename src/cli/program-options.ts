@@ -8,6 +8,7 @@ import { timeOf } from '../server/requests.ts'
 export interface GlobalOptions {
   config?: string
   dataDir?: string
+  url?: string
   set: Record<string, unknown>
   debug?: boolean
 }
@@ -16,6 +17,10 @@ export function addGlobalOptions(command: Command): Command {
   return command
     .option('-c, --config <file>', 'YAML file with settings; configs/default.yaml explains all of them')
     .option('-d, --data-dir <directory>', 'directory of events, states and vectors (dataDir)')
+    .option(
+      '--url <address>',
+      'ask this running freshet instead of the one on the data directory (server.url)',
+    )
     .option(
       '--set <path=value>',
       'one setting, e.g. --set refresh.quietMs=500; repeatable',
@@ -28,10 +33,11 @@ export function addGlobalOptions(command: Command): Command {
 /** What the settings are read from; flags win over the environment, which wins over the file. */
 export function settingsInput(options: GlobalOptions, flags: Record<string, unknown> = {}): SettingsInput {
   const dataDir = options.dataDir === undefined ? {} : { dataDir: options.dataDir }
+  const url = options.url === undefined ? {} : { 'server.url': options.url }
   return {
     file: options.config ?? null,
     env: process.env,
-    flags: { ...flags, ...options.set, ...dataDir },
+    flags: { ...flags, ...options.set, ...dataDir, ...url },
   }
 }
 

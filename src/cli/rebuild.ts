@@ -1,23 +1,29 @@
 /** Vectors that were lost or came back from a backup: a record makes every owner embed everybody anew (V6). */
 
 import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
-import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
 import { ConfigError } from '../errors.ts'
 import { MAIN_GROUP } from '../instructions/instruction.ts'
-import type { ModelRegistry } from '../vectors/model-registry.ts'
+import type { ControlLog } from '../pipeline/control-log.ts'
+import type { ModelRecord, ModelRegistry } from '../vectors/model-registry.ts'
 import { collectionName } from '../vectors/names.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
 import type { ServerVectors } from './server-marks.ts'
 
+/** The topic of models, as far as a rebuild reads and writes it. */
+export interface ModelLog {
+  models: ControlLog['models']
+  appendModel(record: Omit<ModelRecord, 'offset'>): Promise<unknown>
+}
+
 /** Appends the record: hashes acknowledged before it count for nothing, wherever they are kept. */
-export async function requestRebuild(controlLog: SqliteControlLog): Promise<void> {
+export async function requestRebuild(controlLog: ModelLog): Promise<void> {
   const { active, also, existing } = (await controlLog.models(-1)).at(-1)!
   await controlLog.appendModel({ active, also, existing, rebuild: true })
 }
 
 interface FoundVectors {
   directory: Pick<MainDirectory, 'leaveOtherVectors'>
-  controlLog: SqliteControlLog
+  controlLog: ModelLog
   vectors: Pick<VectorStore, 'collections' | 'dropCollection'>
   /** Whether the states were ever taken over. */
   wasUsedBefore: () => Promise<boolean>
@@ -71,8 +77,8 @@ function lost(state: ServerVectors, place: string): ConfigError {
   )
 }
 
-async function hasMain(
-  controlLog: SqliteControlLog,
+export async function hasMain(
+  controlLog: ModelLog,
   vectors: Pick<VectorStore, 'collections'>,
 ): Promise<boolean> {
   const { active } = (await controlLog.models(-1)).at(-1)!

@@ -1,15 +1,17 @@
 /** `freshet run`: the service, until somebody stops it. */
 
 import type { Command } from 'commander'
+import type { Settings } from '../config/settings.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Logs } from '../observability/logs.ts'
 import { pending, planOf } from './collection-plan.ts'
 import { registerDeclared } from './declared-instructions.ts'
+import type { Freshet } from './freshet.ts'
 import { openStandalone } from './open-standalone.ts'
+import { openWorker } from './open-worker.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
 import { closeObservers, observe, serve } from './serve.ts'
 import { stopRequest } from './signals.ts'
-import type { Standalone } from './standalone.ts'
 
 export function addRunCommand(program: Command): void {
   program
@@ -19,6 +21,9 @@ export function addRunCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+With events.driver sqlite it is alone, over its data directory. With kafka it is a worker: any number of them share the
+topics as a consumer group, each with a data directory of its own. A second signal ends it at once; nothing is lost either way.
+
 Examples:
   freshet run --data-dir /var/lib/freshet
   freshet run --config freshet.yaml --set server.port=8080
@@ -32,44 +37,47 @@ Examples:
 async function run(options: GlobalOptions, drainSeconds: number): Promise<void> {
   const { settings } = settingsOf(options)
   const stop = stopRequest()
-  const standalone = await openStandalone(settings, { unreachable: 'wait' })
-  const observers = observe(settings.log, standalone, false)
+  const freshet = await open(settings)
+  const observers = observe(settings.log, freshet, false)
   try {
-    const isReached = await standalone.start()
-    const serving = await serve(standalone, observers)
+    const isReached = await freshet.start()
+    const serving = await serve(freshet, observers)
+    const { logs } = serving
     try {
-      const declare = () => registerDeclared(serving.service, settings.instructions.directory)
-      if (isReached) await declare()
-      serving.logs.info('program', `freshet answers at ${serving.url}`, {
+      const { place } = freshet.parts.backend
+      logs.info('program', `freshet answers at ${serving.url}`, {
         dataDir: settings.dataDir,
+        place,
         pid: process.pid,
       })
-      if (isReached) await tellVectors(standalone, serving.logs)
-      if (!isReached) {
-        serving.logs.warn(
-          'vectors',
-          'events are taken; they wait in the log until the vectors can be reached',
-        )
-        await Promise.race([stop.asked, standalone.takenOver()])
-        if (!stop.signal.aborted) {
-          await tellVectors(standalone, serving.logs)
-          await declare()
-        }
+      if (!isReached)
+        logs.warn('vectors', 'events are taken; they wait in the log until the vectors can be reached')
+      // A worker may have to wait for its turn, or may never be needed: probes and searches are answered all the same.
+      await Promise.race([stop.asked, freshet.takenOver()])
+      if (!stop.signal.aborted) {
+        await registerDeclared(serving.service, settings.instructions.directory)
+        await tellVectors(freshet, logs)
       }
-      await Promise.race([stop.asked, standalone.ended()])
-      serving.logs.info('program', 'stopping: what was read is embedded and committed', { drainSeconds })
+      await Promise.race([stop.asked, freshet.ended()])
+      logs.info('program', 'stopping: what was read is embedded and committed', { drainSeconds })
     } finally {
       await serving.close()
     }
   } finally {
     closeObservers(observers)
-    await standalone.close(drainSeconds * 1_000)
+    await freshet.close(drainSeconds * 1_000)
     stop.dispose()
   }
 }
 
+function open(settings: Settings): Promise<Freshet> {
+  return settings.events.driver === 'kafka'
+    ? openWorker(settings)
+    : openStandalone(settings, { unreachable: 'wait' })
+}
+
 /** Where the vectors are, and whether collections are as set: a start leaves what is otherwise to `collections apply`. */
-async function tellVectors({ parts }: Standalone, logs: Logs): Promise<void> {
+async function tellVectors({ parts }: Freshet, logs: Logs): Promise<void> {
   const { vectors, updater, settings, opensVectors } = parts
   logs.info('vectors', `vectors are in ${opensVectors.place()}`)
   try {

@@ -7,8 +7,8 @@ import { Logs } from '../observability/logs.ts'
 import { Metrics } from '../observability/metrics.ts'
 import { Recent } from '../observability/recent.ts'
 import { createServer, type FreshetServer } from '../server/http-server.ts'
+import type { Freshet } from './freshet.ts'
 import { LocalService } from './local-service.ts'
-import type { Standalone } from './standalone.ts'
 import { freshetVersion } from './version.ts'
 
 export interface Observers {
@@ -20,11 +20,11 @@ export interface Observers {
 /** Watches from before the first record on. @param quiet no log lines: somebody draws on the terminal */
 export function observe(
   settings: Settings['log'],
-  standalone: Standalone,
+  freshet: Freshet,
   quiet: boolean,
   destination: { write(line: string): void } = process.stderr,
 ): Observers {
-  const { clock, cacheWarning } = standalone.parts
+  const { clock, cacheWarning } = freshet.parts
   const isTerminal = process.stderr.isTTY === true
   const logs = new Logs({
     level: quiet ? 'silent' : settings.level,
@@ -46,12 +46,12 @@ export interface Serving extends Observers {
   close(): Promise<void>
 }
 
-/** Serves the API of a standalone freshet that has taken over, and says in the lock where. */
-export async function serve(standalone: Standalone, observers: Observers): Promise<Serving> {
-  const { settings, directory } = standalone.parts
+/** Serves the API of a running freshet, and says to others on this machine where. */
+export async function serve(freshet: Freshet, observers: Observers): Promise<Serving> {
+  const { settings, backend } = freshet.parts
   const { recent, health, logs } = observers
-  const service = new LocalService(standalone, recent, health)
-  const metrics = new Metrics({ version: freshetVersion(), gauges: gaugesOf(standalone, service) })
+  const service = new LocalService(freshet, recent, health)
+  const metrics = new Metrics({ version: freshetVersion(), gauges: gaugesOf(freshet, service) })
   let server: FreshetServer | undefined
   const close = async () => {
     await server?.close()
@@ -73,9 +73,9 @@ export async function serve(standalone: Standalone, observers: Observers): Promi
       failed: (error, route) => logs.error('server', `no answer to ${route}`, error),
     })
     const url = await server.listen()
-    directory.announce(url)
+    backend.announce(url)
     // Until the program has drained and ended, probes already say that it is over.
-    standalone.ended().catch((error: unknown) => {
+    freshet.ended().catch((error: unknown) => {
       health.failed(error)
       logs.error('pipeline', 'stopped for good', error)
     })
@@ -92,21 +92,13 @@ export function closeObservers({ recent, health, logs }: Observers): void {
   logs.close()
 }
 
-function gaugesOf(standalone: Standalone, service: LocalService): Gauges {
-  const { opened, source, updater, log, clock } = standalone.parts
+function gaugesOf(freshet: Freshet, service: LocalService): Gauges {
+  const { opened, updater, clock } = freshet.parts
   return {
     model: () => opened.model,
-    users: () => ({ known: service.userCount(), waiting: standalone.waiting, parked: service.parkedCount }),
+    users: () => ({ known: service.userCount(), waiting: freshet.waiting, parked: service.parkedCount }),
     epoch: () => updater.ownership.epoch,
-    lag: () => {
-      const partition = updater.ownership.partitions.get(0)
-      if (partition === undefined) return []
-      return source.topics.map((topic, i) => ({
-        topic,
-        partition: 0,
-        records: Math.max(0, log.topicEnd(topic) - partition.read[i]!),
-      }))
-    },
+    lag: () => freshet.lags(),
     spending: () => opened.model.counts(),
     oldestPendingMs: () => {
       let oldestMs = Number.POSITIVE_INFINITY

@@ -1,16 +1,16 @@
-/** Gives a verb its answers: over HTTP where a process holds the data directory, else by opening it here. */
+/** Gives a verb its answers: over HTTP where a freshet runs, else by opening the data directory here. */
 
 import type { Settings } from '../config/settings.ts'
 import { writerInfo } from '../drivers/sqlite/writer-lock.ts'
-import { ConfigError } from '../errors.ts'
+import { ConfigError, UnavailableError } from '../errors.ts'
 import { Health, type HealthChange } from '../observability/health.ts'
 import { Recent } from '../observability/recent.ts'
 import { systemClock } from '../pipeline/clock.ts'
 import { RemoteService } from '../server/remote-service.ts'
 import type { FreshetService } from '../server/service.ts'
 import { LocalService } from './local-service.ts'
+import type { Standalone } from './open-standalone.ts'
 import { duration, note, startBar } from './output.ts'
-import type { Standalone } from './standalone.ts'
 import { openAsStored } from './stored-day.ts'
 
 export interface Access {
@@ -28,16 +28,15 @@ export async function withService<Result>(
   settings: Settings,
   use: (access: Access) => Promise<Result>,
 ): Promise<Result> {
+  const url = runningUrl(settings)
+  if (url !== null) return use(remote(settings, url))
   let standalone: Standalone
   try {
     standalone = await openAsStored(settings, { onLost: 'refuse' })
   } catch (error) {
-    const url = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
-    if (url == null) throw error
-    return use({
-      service: new RemoteService({ url, adminSecret: settings.server.adminSecret }),
-      standalone: null,
-    })
+    const writerUrl = isLocked(error) ? writerInfo(settings.dataDir)?.url : undefined
+    if (writerUrl == null) throw error
+    return use(remote(settings, writerUrl))
   }
   try {
     const recent = new Recent(systemClock)
@@ -57,6 +56,24 @@ export async function withService<Result>(
   } finally {
     await standalone.close()
   }
+}
+
+/**
+ * @returns the running freshet that is to be asked whatever else there is; null: one that may be on the data directory
+ * @throws {UnavailableError} `worker-not-running`
+ */
+export function runningUrl({ server, events, dataDir }: Settings): string | null {
+  if (server.url !== null || events.driver !== 'kafka') return server.url
+  const url = writerInfo(dataDir)?.url
+  if (url != null) return url
+  throw new UnavailableError(
+    'worker-not-running',
+    `expected a worker that answers on ${dataDir}, got none: start one (freshet run), or name one that runs elsewhere with --url`,
+  )
+}
+
+function remote({ server }: Settings, url: string): Access {
+  return { service: new RemoteService({ url, adminSecret: server.adminSecret }), standalone: null }
 }
 
 export function isLocked(error: unknown): boolean {

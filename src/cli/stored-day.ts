@@ -2,8 +2,8 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { StateStore } from '../pipeline/state-store.ts'
+import type { Standalone } from './open-standalone.ts'
 import { openStandalone, type StandaloneOptions } from './open-standalone.ts'
-import type { Standalone } from './standalone.ts'
 
 /** A directory that was opened before anything came in stands at no day yet: history may still be its first import. */
 const NO_DAY = 0

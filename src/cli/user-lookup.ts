@@ -9,7 +9,9 @@ import type { Target } from '../pipeline/view.ts'
 import type { AnswerHead, UserRef } from '../server/service.ts'
 import { dayString } from '../window/day.ts'
 import type { UserState } from '../window/user-state.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { Parts } from './parts.ts'
+
+const PAGE_USERS = 1_000
 
 export interface KnownUser {
   key: UserKey
@@ -19,27 +21,29 @@ export interface KnownUser {
 }
 
 export class UserLookup {
-  private readonly parts: StandaloneParts
+  private readonly parts: Parts
 
-  constructor(parts: StandaloneParts) {
+  constructor(parts: Parts) {
     this.parts = parts
   }
 
-  /** @throws {UnavailableError} `not-ready`, while the data directory is being taken over */
-  get partition(): Partition {
-    const partition = this.parts.updater.ownership.partitions.get(0)
-    if (partition === undefined)
+  /** Those that are ours. @throws {UnavailableError} `not-ready`, while partitions are being taken over */
+  partitions(): Partition[] {
+    const { stage, partitions } = this.parts.updater.ownership
+    if (stage === 'taking' || (stage === 'idle' && this.parts.updater.ownership.generation < 0))
       throw new UnavailableError(
         'not-ready',
-        'expected a freshet that has taken over its data directory, got one that is still at it: try again',
+        'expected a freshet that has taken over what is its own, got one that is still at it: try again',
       )
-    return partition
+    return [...partitions.values()]
   }
 
+  /** @returns undefined: nobody knows the user, or another worker does */
   find({ tenant, user }: UserRef): KnownUser | undefined {
-    const { partition } = this
+    const { updater, backend } = this.parts
+    const partition = updater.ownership.partitions.get(backend.partitionOf(user))
     const key = userKey(tenant, user)
-    if (!partition.knows(key)) return undefined
+    if (partition === undefined || !partition.knows(key)) return undefined
     const inMemory = partition.entries.get(key)
     // A reading through a copy of its own leaves the order of eviction as it was.
     const entry = new UserEntry(key, partition)
@@ -50,8 +54,30 @@ export class UserLookup {
     return { key, state, entry }
   }
 
-  /** @throws {RequestError} `user-unknown` */
+  /**
+   * Whether the user's state is here, should there be one.
+   *
+   * @throws {UnavailableError} `not-ready`
+   */
+  isHere({ user }: UserRef): boolean {
+    const number = this.parts.backend.partitionOf(user)
+    return this.partitions().some((partition) => partition.number === number)
+  }
+
+  /** @throws {RequestError} `user-elsewhere` */
+  checkHere(ref: UserRef): void {
+    if (this.isHere(ref)) return
+    const partition = this.parts.backend.partitionOf(ref.user)
+    throw new RequestError(
+      'user-elsewhere',
+      `expected a user of the partitions that this worker holds, got ${ref.user} of partition ${partition}: ask the worker that holds it (GET /v1/status of each says what it holds)`,
+      { status: 421 },
+    )
+  }
+
+  /** @throws {RequestError} `user-unknown`, `user-elsewhere` */
   known(ref: UserRef): KnownUser {
+    this.checkHere(ref)
     const found = this.find(ref)
     if (found !== undefined) return found
     throw new RequestError(
@@ -63,12 +89,7 @@ export class UserLookup {
 
   /** @returns at most `size` users whose state is stored, spread over all of them in the store's order */
   sample(size: number): KnownUser[] {
-    const keys: UserKey[] = []
-    for (;;) {
-      const page = this.partition.storedUsers(keys.at(-1) ?? null, 1_000)
-      keys.push(...page)
-      if (page.length < 1_000) break
-    }
+    const keys = this.partitions().flatMap((partition) => storedUsersOf(partition))
     const step = Math.max(1, keys.length / size)
     const chosen: KnownUser[] = []
     for (let at = 0; Math.floor(at) < keys.length && chosen.length < size; at += step) {
@@ -93,5 +114,14 @@ export class UserLookup {
   head(stale: boolean): AnswerHead {
     const { control, ownership } = this.parts.updater
     return { model: control.view.models.active, asOf: dayString(ownership.day), stale }
+  }
+}
+
+function storedUsersOf(partition: Partition): UserKey[] {
+  const keys: UserKey[] = []
+  for (;;) {
+    const page = partition.storedUsers(keys.at(-1) ?? null, PAGE_USERS)
+    keys.push(...page)
+    if (page.length < PAGE_USERS) return keys
   }
 }

@@ -4,7 +4,7 @@ import { userKey } from '../events/ids.ts'
 import type { InstructionId } from '../instructions/instruction.ts'
 import type { UserRef } from '../server/service.ts'
 import { pointId } from '../vectors/names.ts'
-import type { StandaloneParts } from './standalone.ts'
+import type { StandaloneParts } from './parts.ts'
 
 export interface Movement {
   id: InstructionId

@@ -6,7 +6,7 @@ import type { UserRecord } from '../events/behavior-event.ts'
 import { createRecordEncoder, type RecordEncoder } from '../events/encoder.ts'
 import type { NewRecord } from '../events/new-record.ts'
 import type { Holds, TopicSettings } from '../events/topic.ts'
-import type { Standalone } from './standalone.ts'
+import type { Standalone } from './open-standalone.ts'
 
 /** Long enough for every user to have a window, short enough to be read in a second or two. */
 const HISTORY_DAYS = 25

@@ -144,6 +144,7 @@ export const settingsSchema = z.strictObject({
   server: section({
     host: z.string().min(1).default('127.0.0.1'),
     port: z.int().min(0).max(65_535).default(7710),
+    url: z.string().min(1).nullable().default(null),
     adminSecret: z.string().min(16).nullable().default(null),
     bodyBytesMax: sizeBytes().default(8 * MIB),
     requestsPerMinuteMax: count().default(6_000),

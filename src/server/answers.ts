@@ -248,9 +248,10 @@ export const parkedAnswer = example(
 )
 
 export const retriedAnswer = example(z.object({ retried: z.int() }), { retried: 3 })
+export const purgedAnswer = example(z.object({ purged: z.int() }), { purged: 3 })
 
 const letter = {
-  id: z.int(),
+  id: z.string(),
   topic: z.string(),
   partition: z.int(),
   offset: z.number(),
@@ -261,7 +262,7 @@ const letter = {
   sizeBytes: z.int(),
 }
 const letterExample = {
-  id: 12,
+  id: '12',
   topic: 'behavior.search',
   partition: 0,
   offset: 4711,
@@ -290,6 +291,7 @@ export const statusAnswer = example(
     version: z.string(),
     stage: z.string(),
     epoch: z.number(),
+    partitions: z.array(z.int()),
     degraded: z.array(z.string()),
     model: z
       .object({
@@ -313,7 +315,7 @@ export const statusAnswer = example(
       perSecond: z.number(),
       lag: z.number(),
       late: z.int(),
-      deadLetters: z.int(),
+      deadLetters: z.int().nullable(),
     }),
     freshnessMs: z.object({ p50: quantile, p95: quantile, p99: quantile }),
     sweep: z.object({ underWay: z.boolean(), usersSeen: z.int(), usersMarked: z.int() }),
@@ -336,6 +338,7 @@ export const statusAnswer = example(
     version: '0.1.0',
     stage: 'owner',
     epoch: 1_769_846_000,
+    partitions: [0],
     degraded: [],
     model: { id: 'tiny-1', provider: 'cpu', precision: 'fp32', dimensions: 128, contentHash: '3fa9' },
     asOf: '2026-01-31',

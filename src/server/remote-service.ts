@@ -131,18 +131,23 @@ export class RemoteService implements FreshetService {
     return retried
   }
 
-  async deadLetters(query: { limit: number; after?: number; reason?: string }): Promise<LetterSummary[]> {
+  async deadLetters(query: { limit: number; after?: string; reason?: string }): Promise<LetterSummary[]> {
     const { letters } = await this.call<{ letters: LetterSummary[] }>('GET', '/v1/dead-letters', { query })
     return letters
   }
 
-  deadLetter(id: number): ReturnType<FreshetService['deadLetter']> {
-    return this.call('GET', `/v1/dead-letters/${id}`)
+  deadLetter(id: string): ReturnType<FreshetService['deadLetter']> {
+    return this.call('GET', `/v1/dead-letters/${segment(id)}`)
   }
 
-  async retryDeadLetters(body: { ids?: readonly number[]; reason?: string }): Promise<number> {
+  async retryDeadLetters(body: { ids?: readonly string[]; reason?: string }): Promise<number> {
     const { retried } = await this.call<{ retried: number }>('POST', '/v1/dead-letters/retry', { body })
     return retried
+  }
+
+  async purgeDeadLetters(body: { ids?: readonly string[]; reason?: string }): Promise<number> {
+    const { purged } = await this.call<{ purged: number }>('POST', '/v1/dead-letters/purge', { body })
+    return purged
   }
 
   status(): Promise<StatusAnswer> {

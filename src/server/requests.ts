@@ -53,6 +53,9 @@ const userId = () => opaqueId<UserId>('user')
 const instructionId = () => named<InstructionId>('instruction id')
 
 /** A whole number in a query string. */
+/** A topic of 249 characters, a partition and an offset. */
+const LETTER_ID_LENGTH_MAX = 300
+
 const queryInt = (min: number, max: number) =>
   z
     .string()
@@ -71,7 +74,8 @@ const userRef = z.strictObject({ tenant: tenantId().default(DEFAULT_TENANT), use
 export const userPath = z.strictObject({ id: userId() })
 export const instructionPath = z.strictObject({ id: instructionId() })
 export const groupPath = z.strictObject({ name: named<GroupName>('group') })
-export const letterPath = z.strictObject({ id: queryInt(0, Number.MAX_SAFE_INTEGER) })
+const letterId = () => z.string().min(1).max(LETTER_ID_LENGTH_MAX)
+export const letterPath = z.strictObject({ id: letterId() })
 
 export const tenantQuery = z.strictObject({ tenant: tenantId().default(DEFAULT_TENANT) })
 
@@ -252,14 +256,14 @@ export const retryParkedBody = z
 export const lettersQuery = z.strictObject({
   limit: queryInt(1, LIST_MAX).default(LIST_DEFAULT).describe(LIMITED),
   after: z
-    .exactOptional(queryInt(0, Number.MAX_SAFE_INTEGER))
-    .describe('Only letters of greater ids: the last id of the page before.'),
+    .exactOptional(letterId())
+    .describe('Only letters behind this one: the last id of the page before.'),
   reason: z.exactOptional(z.string().min(1).max(100)).describe('Code of the error.'),
 })
 
-export const retryLettersBody = z
+export const lettersBody = z
   .strictObject({
-    ids: z.exactOptional(z.array(z.int().min(0)).min(1).max(LIST_MAX)),
+    ids: z.exactOptional(z.array(letterId()).min(1).max(LIST_MAX)),
     reason: z.exactOptional(z.string().min(1).max(100)),
   })
   .describe('Without ids and reason: all of them.')

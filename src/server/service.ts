@@ -137,7 +137,8 @@ export interface VerifyResult {
 }
 
 export interface LetterSummary {
-  id: number
+  /** A number in a data directory; topic, partition and offset of the letter in Kafka. */
+  id: string
   topic: string
   partition: number
   offset: number
@@ -152,12 +153,15 @@ export interface StatusAnswer {
   version: string
   stage: string
   epoch: number
+  /** Those that are ours, in order. */
+  partitions: number[]
   /** Something outside is down or slow; vectors may be late, nothing is lost. */
   degraded: string[]
   model: { id: ModelId; provider: string; precision: string; dimensions: number; contentHash: string } | null
   asOf: string
   users: { known: number; waiting: number; ready: number; swept: number; parked: number }
-  events: { read: number; perSecond: number; lag: number; late: number; deadLetters: number }
+  /** `deadLetters`: null where nobody counts them. */
+  events: { read: number; perSecond: number; lag: number; late: number; deadLetters: number | null }
   /** Milliseconds from append to acknowledgement over the last minute. */
   freshnessMs: { p50: number | null; p95: number | null; p99: number | null }
   sweep: { underWay: boolean; usersSeen: number; usersMarked: number }
@@ -200,14 +204,16 @@ export interface FreshetService {
   parked(options: { limit: number }): Promise<(UserRef & { reason: string; sinceMs: number })[]>
   /** No user named: all that are parked. @returns how many are tried again */
   retryParked(refs?: readonly UserRef[]): Promise<number>
-  deadLetters(options: { limit: number; after?: number; reason?: string }): Promise<LetterSummary[]>
+  deadLetters(options: { limit: number; after?: string; reason?: string }): Promise<LetterSummary[]>
   deadLetter(
-    id: number,
+    id: string,
   ): Promise<
     LetterSummary & { key: string | null; valueBase64: string | null; headers: Record<string, string> }
   >
   /** Puts raw bytes back on their topic. @returns how many */
-  retryDeadLetters(options: { ids?: readonly number[]; reason?: string }): Promise<number>
+  retryDeadLetters(options: { ids?: readonly string[]; reason?: string }): Promise<number>
+  /** Removes them for good; without ids and reason all of them. @returns how many */
+  purgeDeadLetters(options: { ids?: readonly string[]; reason?: string }): Promise<number>
   status(): Promise<StatusAnswer>
   /** Ready: partitions owned, model loaded, vectors reachable. */
   ready(): Promise<{ ready: boolean; why: string | null }>

@@ -4,6 +4,7 @@ import {
   letterAnswer,
   lettersAnswer,
   parkedAnswer,
+  purgedAnswer,
   recallAnswer,
   retriedAnswer,
   verifyAnswer,
@@ -11,10 +12,10 @@ import {
 import { ADMIN, type Api, ERRORS } from './api.ts'
 import {
   letterPath,
+  lettersBody,
   lettersQuery,
   parkedQuery,
   recallBody,
-  retryLettersBody,
   retryParkedBody,
   verifyBody,
 } from './requests.ts'
@@ -115,9 +116,22 @@ function letterRoutes(app: Api, service: FreshetService): void {
     schema: {
       operationId: 'retryDeadLetters',
       summary: 'Put their raw bytes back on their topics',
-      body: retryLettersBody,
+      body: lettersBody,
       response: { 200: retriedAnswer, ...ERRORS },
     },
     handler: async ({ body }) => ({ retried: await service.retryDeadLetters(body) }),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/dead-letters/purge',
+    config: ADMIN,
+    schema: {
+      operationId: 'purgeDeadLetters',
+      summary: 'Remove them for good',
+      body: lettersBody,
+      response: { 200: purgedAnswer, ...ERRORS },
+    },
+    handler: async ({ body }) => ({ purged: await service.purgeDeadLetters(body) }),
   })
 }

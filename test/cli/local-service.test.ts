@@ -259,7 +259,7 @@ suite('the local service', () => {
     await fixture.settle()
     const [again] = await fixture.service.deadLetters({ limit: 10, reason })
     assert.equal(again!.attempts, 2)
-    await assert.rejects(fixture.service.deadLetter(999), { code: 'letter-unknown', status: 404 })
+    await assert.rejects(fixture.service.deadLetter('999'), { code: 'letter-unknown', status: 404 })
   })
 
   test('an event that came too early is taken when it is retried after its time has come', async () => {

@@ -195,7 +195,7 @@ describe('the HTTP server', () => {
     const operations = Object.entries(document.paths as Paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
     )
-    assert.equal(operations.length, 25)
+    assert.equal(operations.length, 26)
     const ids = new Set(operations.map(({ operation }) => operation.operationId))
     assert.equal(ids.size, operations.length, 'operation ids are unique')
     for (const { path, method, operation } of operations) {

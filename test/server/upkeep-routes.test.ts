@@ -64,5 +64,8 @@ describe('upkeep over HTTP', () => {
     await freshet.standalone.untilIdle()
     const again = (await call('/v1/dead-letters')).answer.letters
     assert.deepEqual([again.length, again[0].attempts], [1, 2])
+    const purge = { method: 'POST', body: { ids: [again[0].id] } } as const
+    assert.deepEqual((await call('/v1/dead-letters/purge', purge)).answer, { purged: 1 })
+    assert.deepEqual((await call('/v1/dead-letters')).answer, { letters: [] })
   })
 })

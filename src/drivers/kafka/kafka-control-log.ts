@@ -25,7 +25,8 @@ import type { SafeProducer } from './safe-producer.ts'
 export interface ControlTopics {
   instructions: string
   models: string
-  tombstones: string
+  /** null: nobody is ever forgotten. */
+  tombstones: string | null
 }
 
 /** Change numbers are offsets (E1): of one sequence. */
@@ -91,7 +92,9 @@ export class KafkaControlLog implements ControlLog {
   async tombstones(partition: number): Promise<Tombstone[]> {
     const read = this.read.get(partition) ?? { next: 0, byUser: new Map<UserKey, Tombstone>() }
     this.read.set(partition, read)
-    const at = { topic: this.topics.tombstones, partition }
+    const { tombstones: topic } = this.topics
+    if (topic === null) return []
+    const at = { topic, partition }
     for await (const { records, next } of readPartition(this.cluster, at, read.next)) {
       for (const record of records) {
         const tombstone = this.tombstoneOf(record)

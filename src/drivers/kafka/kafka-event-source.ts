@@ -131,6 +131,12 @@ export class KafkaEventSource implements EventSource {
     return new Map(wanted.map(({ topic }, index) => [topic, ends[index]!]))
   }
 
+  /** The end as last heard, without asking; null: not heard of yet. */
+  knownEnd(topic: string, partition: number): number | null {
+    if (!this.held.includes(partition)) return null
+    return this.fetcher.cursorsOf(partition).find((cursor) => cursor.topic === topic)?.end ?? null
+  }
+
   /** Nothing is handed over any more; commits are still taken, until `close`. */
   async stop(): Promise<void> {
     this.stopping.abort()

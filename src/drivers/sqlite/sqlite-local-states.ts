@@ -94,6 +94,18 @@ export class SqliteLocalStates implements LocalStates {
     )
   }
 
+  /** Users of the larger layer: of those who are only in the other one there are few. */
+  userCount(partition: number): number {
+    const counts = (['copies', 'lives'] as const).map((layer) => {
+      const sql = `SELECT count(*) FROM ${layer} WHERE partition = ?`
+      const [count] = this.database.read(() => this.database.prepare(sql).get(partition)) as unknown as [
+        number,
+      ]
+      return count
+    })
+    return Math.max(...counts)
+  }
+
   clear(partition: number): void {
     this.buffered -= this.buffers.get(partition)?.size ?? 0
     this.buffers.delete(partition)

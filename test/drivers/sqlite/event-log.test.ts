@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  type EventLogOptions,
-  SqliteEventLog,
-  tombstoneReader,
-} from '../../../src/drivers/sqlite/event-log.ts'
+import { type EventLogOptions, SqliteEventLog } from '../../../src/drivers/sqlite/event-log.ts'
 import { cutLog, logBytes } from '../../../src/drivers/sqlite/log-retention.ts'
 import { MAIN_MIGRATIONS } from '../../../src/drivers/sqlite/migrations.ts'
 import { SqliteControlLog } from '../../../src/drivers/sqlite/sqlite-control-log.ts'
@@ -14,6 +10,7 @@ import type { TenantId, UserId } from '../../../src/events/ids.ts'
 import type { NewRecord } from '../../../src/events/new-record.ts'
 import type { RecordDecoder, SourceRecord } from '../../../src/events/source-record.ts'
 import type { Clock } from '../../../src/pipeline/clock.ts'
+import { tombstoneReader } from '../../../src/pipeline/tombstone-reader.ts'
 
 let nowMs = 1_000
 const clock: Clock = { nowMs: () => nowMs, sleep: async () => {} }

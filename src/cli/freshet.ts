@@ -1,46 +1,11 @@
-/** A standalone freshet: every part over one data directory, running in the background until it is closed. */
+/** A running freshet: every part of it, working in the background until it is closed. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
-import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
-import type { SqliteEventLog } from '../drivers/sqlite/event-log.ts'
-import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
-import type { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
-import type { SqliteDeadLetters } from '../drivers/sqlite/sqlite-dead-letters.ts'
-import type { SqliteEventSource } from '../drivers/sqlite/sqlite-event-source.ts'
-import type { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
 import { UnavailableError } from '../errors.ts'
-import type { IngestEncoder } from '../events/ingest.ts'
-import type { RecordDecoder } from '../events/source-record.ts'
 import { mended, unavailable } from '../pipeline/channels.ts'
-import type { Clock } from '../pipeline/clock.ts'
-import type { Housekeeping } from '../pipeline/housekeeping.ts'
-import type { PipelineSettings } from '../pipeline/settings.ts'
-import type { Updater } from '../pipeline/updater.ts'
-import type { VectorStore } from '../vectors/vector-store.ts'
-import type { OpenedModel } from './open-model.ts'
-import type { OpenedVectors } from './open-vectors.ts'
-
-export interface StandaloneParts {
-  settings: Settings
-  clock: Clock
-  directory: MainDirectory
-  log: SqliteEventLog
-  source: SqliteEventSource
-  controlLog: SqliteControlLog
-  deadLetters: SqliteDeadLetters
-  store: SqliteStateStore
-  vectors: VectorStore
-  decoder: RecordDecoder
-  encoder: IngestEncoder
-  opened: OpenedModel
-  pipelineSettings: PipelineSettings
-  updater: Updater
-  housekeeping: Housekeeping
-  /** Why the cache of event vectors was begun anew at the start; null: it wasn't. */
-  cacheWarning: string | null
-  opensVectors: OpenedVectors
-}
+import type { Partition } from '../pipeline/partition.ts'
+import type { Parts } from './parts.ts'
 
 /** How long a stop waits for users whose events were read: what is left is read again at the next start. */
 const DRAIN_MS = 10_000
@@ -50,12 +15,24 @@ const REACH_MS_MAX = 10_000
 
 /** What is said when everybody is embedded anew without having been asked for. */
 export const REBUILT: Record<Settings['vectors']['driver'], string> = {
-  sqlite: 'vectors.db was gone, or of another time than freshet.db: every user is embedded anew',
-  qdrant: 'collections were gone, or of another time than freshet.db: every user is embedded anew',
+  sqlite: 'vectors were gone, or of another time than the states: every user is embedded anew',
+  qdrant: 'collections were gone, or of another time than the states: every user is embedded anew',
 }
 
-export class Standalone {
-  readonly parts: StandaloneParts
+export interface FreshetOptions<Its extends Parts> {
+  parts: Its
+  /** In the order of opening; they are called in the other one. */
+  closers: (() => unknown)[]
+  /**
+   * Nobody shares log and partitions: a start takes them over, and a stop reads the log to its end first. In a group others may
+   * have them all, and go on with what is left.
+   */
+  isAlone: boolean
+}
+
+export class Freshet<Its extends Parts = Parts> {
+  readonly parts: Its
+  private readonly isAlone: boolean
   private readonly closers: (() => unknown)[]
   private readonly stopping = new AbortController()
   private readonly taken = Promise.withResolvers<void>()
@@ -64,9 +41,10 @@ export class Standalone {
   private isReached = false
   private rebuilt = false
 
-  constructor(parts: StandaloneParts, closers: (() => unknown)[]) {
+  constructor({ parts, closers, isAlone }: FreshetOptions<Its>) {
     this.parts = parts
     this.closers = closers
+    this.isAlone = isAlone
   }
 
   /** The vectors were gone, or of another time than the states, and everybody is embedded anew. */
@@ -81,7 +59,7 @@ export class Standalone {
   }
 
   /**
-   * Takes over and runs in the background.
+   * Runs in the background, and takes over where it is alone.
    *
    * @returns false: the vectors can't be reached now; it goes on trying, see `takenOver`
    * @throws what keeps the take-over from ending
@@ -93,7 +71,7 @@ export class Standalone {
       this.failure = error
       this.stopping.abort()
     })
-    if (isReached) await this.takenOver()
+    if (isReached && this.isAlone) await this.takenOver()
     return isReached
   }
 
@@ -107,21 +85,20 @@ export class Standalone {
     await this.running
   }
 
-  /** Records of the log that were not read yet. */
-  async lag(): Promise<number> {
-    const { source, updater } = this.parts
-    const partition = updater.ownership.partitions.get(0)
-    if (partition === undefined) return 0
-    const ends = await source.endOffsets(0)
-    return source.topics.reduce(
-      (sum, topic, i) => sum + Math.max(0, (ends.get(topic) ?? 0) - partition.read[i]!),
-      0,
-    )
+  /** Records of the partitions held that were not read yet, as far as is known. */
+  lag(): number {
+    return this.lags().reduce((sum, { records }) => sum + records, 0)
+  }
+
+  /** The same by topic and partition. */
+  lags(): { topic: string; partition: number; records: number }[] {
+    const { updater } = this.parts
+    return [...updater.ownership.partitions.values()].flatMap((partition) => this.lagsOf(partition))
   }
 
   /** Resolves when every record of the log has been read into the states. */
   async caughtUp(): Promise<void> {
-    while ((await this.lag()) > 0) await this.pause()
+    while (this.lag() > 0) await this.pause()
   }
 
   /** Embeds without waiting for any debounce until nothing is left to do, then commits. @param report called with users that still wait */
@@ -131,7 +108,7 @@ export class Standalone {
     const { sweepUsersPerSecondMax } = pipelineSettings
     // Somebody waits for it: there is nothing that a sweep should give way to.
     pipelineSettings.sweepUsersPerSecondMax = Number.POSITIVE_INFINITY
-    while (!this.stopping.signal.aborted && ((await this.lag()) > 0 || !updater.idle)) {
+    while (!this.stopping.signal.aborted && (this.lag() > 0 || !updater.idle)) {
       const worked = await updater.refreshOnce(true)
       report(this.waiting)
       if (!worked) await this.pause()
@@ -156,11 +133,11 @@ export class Standalone {
    * @param drainMs how long at most; what hangs then is given up, and comes again at the next start
    */
   async close(drainMs = DRAIN_MS): Promise<void> {
-    const { updater, source, log, clock } = this.parts
+    const { updater, source, clock } = this.parts
     let drained: { ended: Promise<void> } | undefined
     if (this.running !== undefined && this.failure === undefined) {
       const deadlineMs = clock.nowMs() + drainMs
-      while ((await this.lag()) > 0 && clock.nowMs() < deadlineMs && this.failure === undefined)
+      while (this.isAlone && this.lag() > 0 && clock.nowMs() < deadlineMs && this.failure === undefined)
         await sleep(POLL_MS)
       await source.stop()
       drained = await this.drain(deadlineMs)
@@ -171,7 +148,6 @@ export class Standalone {
       await this.running.catch(() => {})
     }
     await drained?.ended
-    log.close()
     for (const close of this.closers.reverse()) await close()
   }
 
@@ -220,18 +196,25 @@ export class Standalone {
   }
 
   private async work(): Promise<void> {
-    const { updater, housekeeping, settings, directory, opened } = this.parts
+    const { updater, housekeeping, settings, backend, opened } = this.parts
     if (this.rebuilt) mended.publish({ what: 'vectors', message: REBUILT[settings.vectors.driver] })
     const running = Promise.all([updater.run(), housekeeping.run(this.stopping.signal)])
     // Looked at below; nobody must take it for unheard of until then.
     running.catch(() => {})
-    await Promise.race([updater.ownership.settled(), running])
+    await Promise.race([this.untilOwner(), running])
     if (updater.ownership.stage === 'owner') {
-      new OfVectors(directory.main).keepHorizon(updater.snapshots.horizonOf(opened.model.id))
+      backend.keepHorizon(updater.snapshots.horizonOf(opened.model.id))
       await this.keepHouse()
       this.taken.resolve()
     }
     await running
+  }
+
+  /** A group may take its time to give us partitions, and may have none for us. */
+  private async untilOwner(): Promise<void> {
+    const { ownership } = this.parts.updater
+    await ownership.settled()
+    while (ownership.stage !== 'owner' && !this.stopping.signal.aborted) await sleep(POLL_MS)
   }
 
   /** What is unavailable now is done by the loop. */
@@ -247,6 +230,15 @@ export class Standalone {
   private get settled(): boolean {
     if (!this.parts.updater.refreshing) return true
     return [...this.parts.updater.ownership.partitions.values()].every(({ settled }) => settled)
+  }
+
+  private lagsOf(partition: Partition) {
+    const { backend, source } = this.parts
+    const { number } = partition
+    return source.topics.map((topic, i) => {
+      const end = backend.endOf(topic, number) ?? 0
+      return { topic, partition: number, records: Math.max(0, end - partition.read[i]!) }
+    })
   }
 
   private async pause(): Promise<void> {

@@ -1,0 +1,181 @@
+/** Builds a worker of a consumer group: events, control records and states in Kafka, vectors where all workers see them. */
+
+import { join } from 'node:path'
+import type { Settings } from '../config/settings.ts'
+import { KafkaChangelog } from '../drivers/kafka/kafka-changelog.ts'
+import { KafkaCluster } from '../drivers/kafka/kafka-cluster.ts'
+import { KafkaControlLog } from '../drivers/kafka/kafka-control-log.ts'
+import { KafkaDeadLetters } from '../drivers/kafka/kafka-dead-letters.ts'
+import { KafkaEventSource } from '../drivers/kafka/kafka-event-source.ts'
+import { KafkaLetters } from '../drivers/kafka/kafka-letters.ts'
+import type { KafkaSettings } from '../drivers/kafka/kafka-settings.ts'
+import { SafeProducer } from '../drivers/kafka/safe-producer.ts'
+import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
+import { openWorkerDirectory, type WorkerDirectory } from '../drivers/sqlite/worker-directory.ts'
+import { ConfigError } from '../errors.ts'
+import { createRecordDecoder } from '../events/decoder.ts'
+import { createIngestEncoder } from '../events/ingest.ts'
+import type { SchemaSource } from '../events/schema-source.ts'
+import type { EmbeddingModel } from '../model/embedding-model.ts'
+import { userInput } from '../model/user-input.ts'
+import { ChangelogStateStore } from '../pipeline/changelog-state-store.ts'
+import { type Clock, systemClock } from '../pipeline/clock.ts'
+import { Housekeeping } from '../pipeline/housekeeping.ts'
+import { tombstoneReader } from '../pipeline/tombstone-reader.ts'
+import { Updater } from '../pipeline/updater.ts'
+import { windowCaps } from '../pipeline/window-caps.ts'
+import { builtInBundle } from './built-in-bundle.ts'
+import { Freshet } from './freshet.ts'
+import { openGroupVectors } from './group-vectors.ts'
+import { descriptionOf, kafkaBackend } from './kafka-backend.ts'
+import { kafkaSettings, ownTopics } from './kafka-settings.ts'
+import { type OpenedModel, openModel } from './open-model.ts'
+import { openSchemas } from './open-schemas.ts'
+import type { Parts } from './parts.ts'
+import { pipelineSettings } from './pipeline-settings.ts'
+
+type Closers = (() => unknown)[]
+
+/**
+ * Connects and opens everything; nothing runs yet, and the group isn't joined.
+ *
+ * @throws {ConfigError} what is wrong with directory, bundle, provider, topics, brokers or settings; nothing stays open
+ * @throws {UnavailableError} no broker answers in `events.kafka.startTimeoutMs`
+ */
+export async function openWorker(settings: Settings, clock: Clock = systemClock): Promise<Freshet> {
+  const closers: Closers = []
+  try {
+    const directory = openWorkerDirectory({
+      path: settings.dataDir,
+      userBytesMax: settings.windows.userBytesMax,
+      nowMs: clock.nowMs(),
+    })
+    closers.push(() => directory.close())
+    const { opened, cacheWarning } = await openTheModel(settings, clock, closers)
+    const { schemas, close: closeSchemas } = await openSchemas(settings)
+    closers.push(closeSchemas)
+    const driver = await openDriver(settings, clock, schemas, closers)
+    await registerModel(driver.controlLog, opened.model)
+    const parts = assemble(settings, clock, directory, schemas, driver, opened)
+    // Before the group is left: whoever takes over finds nothing of ours under way.
+    closers.push(() => parts.opensVectors.close())
+    return new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: false })
+  } catch (error) {
+    for (const close of closers.reverse()) await close()
+    throw error
+  }
+}
+
+async function openTheModel(
+  settings: Settings,
+  clock: Clock,
+  closers: Closers,
+): Promise<{ opened: OpenedModel; cacheWarning: string | null }> {
+  const { dataDir, model } = settings
+  const { cache, warning } =
+    model.eventCacheBytesMax === 0
+      ? { cache: null, warning: null }
+      : openEventVectorCache({
+          path: join(dataDir, 'event-vectors.db'),
+          sizeBytesMax: model.eventCacheBytesMax,
+        })
+  if (cache !== null) closers.push(() => cache.close())
+  const bundle = model.bundle ?? (await builtInBundle(dataDir, clock))
+  const opened = await openModel(bundle, model, cache)
+  closers.push(() => opened.close())
+  return { opened, cacheWarning: warning }
+}
+
+type Driver = Awaited<ReturnType<typeof openDriver>>
+
+async function openDriver(settings: Settings, clock: Clock, schemas: SchemaSource, closers: Closers) {
+  const kafka = kafkaSettings(settings)
+  const { valueBytesMax, topics } = settings.events
+  const decoder = createRecordDecoder({ topics, schemas, valueBytesMax })
+  const cluster = await KafkaCluster.create(kafka, clock)
+  closers.push(() => cluster.close())
+  const producer = await SafeProducer.open(kafka, clock)
+  closers.push(() => producer.close())
+  const names = topics.map(({ topic }) => topic)
+  const source = await KafkaEventSource.open(kafka, names, clock)
+  closers.push(() => source.close())
+  const { instructions, models, state } = ownTopics(settings)
+  const tombstones = topics.find(({ holds }) => holds === 'tombstone')?.topic ?? null
+  const controlTopics = { instructions, models, tombstones }
+  const controlLog = await KafkaControlLog.open(cluster, producer, controlTopics, tombstoneReader(decoder))
+  const changelog = await KafkaChangelog.open(cluster, producer, {
+    topic: state,
+    partitionCount: source.partitionCount,
+    userBytesMax: settings.windows.userBytesMax,
+  })
+  return { kafka, decoder, cluster, producer, source, controlLog, changelog }
+}
+
+/** The first worker of all names its bundle's model active; from then on the record decides. */
+async function registerModel(controlLog: KafkaControlLog, model: EmbeddingModel): Promise<void> {
+  const { id } = model
+  const record = (await controlLog.models(-1)).at(-1)
+  if (record === undefined)
+    await controlLog.appendModel({ active: id, also: null, existing: [id] }, descriptionOf(model))
+  else if (record.active !== id)
+    throw new ConfigError(
+      'model-not-active',
+      `expected the bundle of model ${record.active}, which the group's topic of models names, got ${id}: name that bundle in model.bundle, or choose another events.kafka.topicPrefix and groupId`,
+    )
+}
+
+function assemble(
+  settings: Settings,
+  clock: Clock,
+  directory: WorkerDirectory,
+  schemas: SchemaSource,
+  driver: Driver,
+  opened: OpenedModel,
+): Omit<Parts, 'cacheWarning'> {
+  const { kafka, decoder, cluster, producer, source, controlLog, changelog } = driver
+  const { model, render } = opened
+  const ofPipeline = { ...pipelineSettings(settings), sessionTimeoutMs: kafka.sessionTimeoutMs }
+  const models = new Map([[model.id, model]])
+  const caps = () => windowCaps(updater.control.view, models, ofPipeline)
+  const letters = new KafkaLetters(producer, source.topics)
+  const backend = kafkaBackend({ kafka, cluster, producer, source, controlLog, directory, letters, model })
+  const modelLog = { models: (after: number) => controlLog.models(after), appendModel: backend.appendModel }
+  const wasUsedBefore = async () => (await source.committed(0)).size > 0
+  const opensVectors = openGroupVectors({ settings, clock, modelLog, wasUsedBefore })
+  const { vectors } = opensVectors
+  const updater: Updater = new Updater({
+    source,
+    decoder,
+    store: new ChangelogStateStore(changelog, directory.states, caps),
+    controlLog,
+    deadLetters: new KafkaDeadLetters(producer),
+    models,
+    render: (_target, window) => userInput(model, render, window),
+    vectors,
+    clock,
+    settings: ofPipeline,
+  })
+  source.failed = (error) => updater.ownership.failed(error)
+  const housekeeping = new Housekeeping({
+    updater,
+    vectors,
+    clock,
+    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
+    tidyLog: async () => {},
+  })
+  const encoder = createIngestEncoder({ topics: settings.events.topics, schemas })
+  return {
+    settings,
+    clock,
+    backend,
+    source,
+    vectors,
+    opensVectors,
+    decoder,
+    encoder,
+    opened,
+    pipelineSettings: ofPipeline,
+    updater,
+    housekeeping,
+  }
+}
