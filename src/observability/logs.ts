@@ -2,7 +2,7 @@
 
 import { createHmac, randomBytes } from 'node:crypto'
 import { type Logger, pino, stdSerializers } from 'pino'
-import { consumed, mended, owner, parked, swept } from '../pipeline/channels.ts'
+import { consumed, mended, owner, parked, restoring, swept } from '../pipeline/channels.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import type { HealthChange } from './health.ts'
 import { prettyLine } from './pretty-lines.ts'
@@ -43,16 +43,22 @@ export class Logs {
   private readonly repeats = new Map<string, Repeat>()
   private readonly unsubscribe: (() => void)[]
   private stage = ''
+  /** Changelog records read since the assignment, by partition. */
+  private readonly restored = new Map<number, number>()
 
   constructor(options: LogsOptions) {
     this.options = options
     this.hashKey = options.hashKey ?? randomBytes(32)
     this.log = createLogger(options)
     this.unsubscribe = [
-      owner.subscribe(({ stage, epoch, partitions }) => {
+      restoring.subscribe(({ partition, records }) => this.restored.set(partition, records)),
+      owner.subscribe(({ stage, epoch, partitions, takeOverMs }) => {
+        const restoredRecords = [...this.restored.values()].reduce((sum, records) => sum + records, 0)
+        this.restored.clear()
         if (stage === this.stage) return
         this.stage = stage
-        this.info('owner', `stage ${stage}`, { epoch, partitions: partitions.length })
+        const took = takeOverMs === undefined ? {} : { restoredRecords, takeOverMs }
+        this.info('owner', `stage ${stage}`, { epoch, partitions: partitions.length, ...took })
       }),
       swept.subscribe(({ stage, usersSeen, usersMarked }) => {
         if (stage === 'finished') this.info('sweep', 'every user was looked at', { usersSeen, usersMarked })

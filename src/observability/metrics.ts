@@ -2,12 +2,14 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { consumed, parked, refreshed, unavailable } from '../pipeline/channels.ts'
+import { consumed, owner, parked, refreshed, restoring, unavailable } from '../pipeline/channels.ts'
 import type { Gauges, Spending } from './gauges.ts'
 
 /** Seconds: a debounce of 2 s lies in the middle, an outage of an hour at the end. */
 const FRESHNESS_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600]
 const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** Seconds: a copy on local disk is read at once, a changelog of millions of users takes minutes. */
+const RESTORE_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600]
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 const NANOSECONDS = 1e9
@@ -50,6 +52,7 @@ export class Metrics {
       ...this.countInput(),
       ...this.countRefreshes(),
       this.countParked(),
+      ...this.countTakeOvers(),
       this.countOutages(),
     ]
     this.readGauges()
@@ -147,6 +150,30 @@ export class Metrics {
       ['what'],
     )
     return unavailable.subscribe(({ what }) => failures.inc({ what }))
+  }
+
+  private countTakeOvers(): (() => void)[] {
+    const left = new Map<number, number>()
+    this.gauge(
+      'restore_pending_records',
+      'Changelog records still to be read of partitions that are being taken over, at most.',
+      [],
+      (gauge) => gauge.set([...left.values()].reduce((sum, records) => sum + records, 0)),
+    )
+    const seconds = this.histogram(
+      'restore_duration_seconds',
+      'Time from the assignment of partitions to the right to write.',
+      RESTORE_BUCKETS,
+      [],
+    )
+    return [
+      restoring.subscribe((message) => left.set(message.partition, message.left)),
+      owner.subscribe(({ takeOverMs }) => {
+        // What was under way is over, or begins anew.
+        left.clear()
+        if (takeOverMs !== undefined) seconds.observe(takeOverMs / 1000)
+      }),
+    ]
   }
 
   private countParked(): () => void {

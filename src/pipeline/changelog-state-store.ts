@@ -13,6 +13,7 @@ import type {
   LocalState,
   LocalStates,
 } from './changelog.ts'
+import { restoring } from './channels.ts'
 import type { Checkpoint, Restored, StateStore } from './state-store.ts'
 
 /** Of a restore that was interrupted: nobody looks at it. */
@@ -39,9 +40,12 @@ export class ChangelogStateStore implements StateStore {
     if (head !== undefined && head.topicId !== topicId) disk.clear(partition)
     if (head?.topicId !== topicId)
       head = { topicId, position: 0, checkpoints: [], highestEpoch: 0, highestClaim: 0 }
+    let records = 0
     for await (const page of changelog.read(partition, head.position, signal)) {
       if (signal?.aborted === true) return NOTHING
       head = this.copyPage(partition, head, page)
+      records += page.records.length
+      restoring.publish({ partition, records, left: Math.max(0, page.end - page.next) })
     }
     if (signal?.aborted === true) return NOTHING
     for (const user of disk.liveUsers(partition)) this.keepEvents(partition, user)

@@ -20,6 +20,8 @@ export interface PositionedRecord {
 export interface ChangelogPage {
   records: readonly PositionedRecord[]
   next: number
+  /** Position after the last record, as it was when the reading began. */
+  end: number
 }
 
 export interface Changelog {

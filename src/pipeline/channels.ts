@@ -37,6 +37,17 @@ export interface OwnerMessage {
   epoch: number
   generation: number
   partitions: readonly number[]
+  /** Milliseconds from the assignment to now, where a take-over has just ended. */
+  takeOverMs?: number
+}
+
+/** A part of a partition's changelog was read. */
+export interface RestoringMessage {
+  partition: number
+  /** Read so far in this restore. */
+  records: number
+  /** Positions that are to be read yet; compaction has emptied some of them. */
+  left: number
 }
 
 export interface SweepMessage {
@@ -103,6 +114,7 @@ export const consumed = new Channel<ConsumedMessage>('consumed')
 export const refreshed = new Channel<RefreshedMessage>('refreshed')
 export const parked = new Channel<ParkedMessage>('parked')
 export const owner = new Channel<OwnerMessage>('owner')
+export const restoring = new Channel<RestoringMessage>('restoring')
 export const swept = new Channel<SweepMessage>('sweep')
 export const unavailable = new Channel<UnavailableMessage>('unavailable')
 export const mended = new Channel<MendedMessage>('mended')

@@ -43,6 +43,8 @@ export class Ownership {
   private interruption = new AbortController()
   private takeOver: Promise<void> = Promise.resolve()
   private writes = 0
+  /** When the assignment came that is being taken over. */
+  private takingMs = 0
   private acceptedMs = Number.NEGATIVE_INFINITY
   private dayNow = Number.NEGATIVE_INFINITY
 
@@ -119,6 +121,7 @@ export class Ownership {
       return
     }
     this.enter('taking')
+    this.takingMs = this.nowMs()
     this.takeOver = this.takeOver
       .then(() => this.takeOverUntilDone(fresh, signal))
       .catch((e) => this.failed(e))
@@ -151,10 +154,10 @@ export class Ownership {
     this.parts.store.release(partition.number)
   }
 
-  private enter(stage: Stage): void {
+  private enter(stage: Stage, took: { takeOverMs?: number } = {}): void {
     this.stageNow = stage
     const { epoch, generation } = this
-    owner.publish({ stage, epoch, generation, partitions: [...this.partitions.keys()] })
+    owner.publish({ stage, epoch, generation, partitions: [...this.partitions.keys()], ...took })
   }
 
   private async takeOverUntilDone(fresh: readonly number[], signal: AbortSignal): Promise<void> {
@@ -217,7 +220,7 @@ export class Ownership {
     for (const partition of this.partitions.values())
       for (const entry of partition.entries.values()) entry.acknowledgedIn.clear() // E2: this epoch has written nothing
     for (const [number, partition] of restored) this.partitions.set(number, partition)
-    this.enter('owner')
+    this.enter('owner', { takeOverMs: this.nowMs() - this.takingMs })
     for (const [number, partition] of restored) this.parts.source.seek(number, partition.readPositions)
     this.taken()
   }

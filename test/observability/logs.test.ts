@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { RecordError, UnavailableError } from '../../src/errors.ts'
 import { Logs, type LogsOptions } from '../../src/observability/logs.ts'
-import { consumed, mended, owner, parked, swept } from '../../src/pipeline/channels.ts'
+import { consumed, mended, owner, parked, restoring, swept } from '../../src/pipeline/channels.ts'
 import { TestClock } from './test-clock.ts'
 
 let clock: TestClock
@@ -61,6 +61,27 @@ describe('logs', () => {
           usersMarked: 2,
           msg: 'every user was looked at',
         },
+      ],
+    )
+  })
+
+  test('a take-over leaves one line with what was read and how long it took', () => {
+    logging()
+    const of = { epoch: 7, generation: 1, partitions: [0, 1] }
+    owner.publish({ ...of, stage: 'taking' })
+    restoring.publish({ partition: 0, records: 99, left: 9 })
+    // Another assignment: what was read for the first is no part of the second.
+    owner.publish({ ...of, stage: 'taking' })
+    for (const records of [10, 20]) restoring.publish({ partition: 0, records, left: 20 - records })
+    restoring.publish({ partition: 1, records: 3, left: 0 })
+    owner.publish({ ...of, stage: 'owner', takeOverMs: 1_500 })
+    owner.publish({ ...of, stage: 'owner' })
+    const said = lines.map((line) => JSON.parse(line))
+    assert.deepEqual(
+      said.map(({ msg, restoredRecords, takeOverMs }) => [msg, restoredRecords, takeOverMs]),
+      [
+        ['stage taking', undefined, undefined],
+        ['stage owner', 23, 1_500],
       ],
     )
   })

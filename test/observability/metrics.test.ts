@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Gauges, Spending } from '../../src/observability/gauges.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
-import { consumed, parked, refreshed, unavailable } from '../../src/pipeline/channels.ts'
+import { consumed, owner, parked, refreshed, restoring, unavailable } from '../../src/pipeline/channels.ts'
 
 const spending: Spending = {
   encoderComputed: 100,
@@ -155,6 +155,25 @@ describe('metrics', () => {
     } finally {
       Object.assign(values, before)
     }
+  })
+
+  test('what is left to restore falls to nothing, and each take-over is timed once', async () => {
+    const stage = { epoch: 1, generation: 1, partitions: [0, 1] }
+    owner.publish({ ...stage, stage: 'taking' })
+    restoring.publish({ partition: 0, records: 10, left: 90 })
+    restoring.publish({ partition: 1, records: 5, left: 7 })
+    restoring.publish({ partition: 0, records: 60, left: 40 })
+    assert.equal((await scrape()).get('freshet_restore_pending_records'), 47)
+    // It is interrupted, and begins anew with other partitions.
+    owner.publish({ ...stage, stage: 'taking' })
+    assert.equal((await scrape()).get('freshet_restore_pending_records'), 0)
+    restoring.publish({ partition: 1, records: 12, left: 0 })
+    owner.publish({ ...stage, stage: 'owner', takeOverMs: 2_000 })
+    owner.publish({ ...stage, stage: 'owner' })
+    const series = await scrape()
+    assert.equal(series.get('freshet_restore_pending_records'), 0)
+    assert.equal(series.get('freshet_restore_duration_seconds_count'), 1)
+    assert.equal(series.get('freshet_restore_duration_seconds_sum'), 2)
   })
 
   test('tokens computed, shared and cached are those that the model has spent, at every scrape', async () => {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type OwnerMessage, owner as ownerChannel } from '../../src/pipeline/channels.ts'
 import { pointId } from '../../src/vectors/names.ts'
 import { TRANSIENT } from './consistency/mutants.ts'
 import { loadPipeline, type PipelineModules } from './consistency/pipeline-modules.ts'
@@ -124,4 +125,18 @@ test('a partition that is kept across the next generation is not restored, and i
   worker.join()
   await land(worker)
   assert.notEqual(worker.updater.ownership.partitions.get(0), kept, 'somebody may have owned it in between')
+})
+
+test('a take-over says once how long it took, from the assignment on', async () => {
+  const world = new World(1)
+  const told: OwnerMessage[] = []
+  const end = ownerChannel.subscribe((message) => told.push(message))
+  await owner(world, await loadPipeline())
+  end()
+  const took = told.filter(({ takeOverMs }) => takeOverMs !== undefined)
+  assert.deepEqual(
+    took.map(({ stage, takeOverMs }) => [stage, takeOverMs]),
+    [['owner', 0]],
+  )
+  assert.equal(told[0]?.stage, 'taking')
 })

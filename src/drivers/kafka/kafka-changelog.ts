@@ -59,13 +59,14 @@ export class KafkaChangelog implements Changelog {
 
   async *read(partition: number, from: number, signal?: AbortSignal): AsyncGenerator<ChangelogPage> {
     const { topic } = this.options
-    for await (const { records, next } of readPartition(this.cluster, { topic, partition }, from, signal)) {
+    const pages = readPartition(this.cluster, { topic, partition }, from, signal)
+    for await (const { records, next, end } of pages) {
       const known = []
       for (const source of records) {
         const record = decodeRecord(source)
         if (record !== null) known.push({ position: source.offset, record })
       }
-      yield { records: known, next }
+      yield { records: known, next, end }
     }
   }
 

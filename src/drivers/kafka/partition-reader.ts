@@ -9,7 +9,7 @@ import { listOffsets, type TopicPartition } from './list-offsets.ts'
 import { untilAvailable } from './retry.ts'
 
 /**
- * Parts of the log, in order; the last one's `next` is the end, or beyond it where a batch is longer.
+ * Parts of the log, in order, and the end that it had; the last part's `next` is there, or beyond it where a batch is longer.
  *
  * @param from offsets before the log's start are passed over: retention or compaction has taken their records
  * @throws {UnavailableError} between two parts, when no answer came in `requestTimeoutMs`
@@ -20,7 +20,7 @@ export async function* readPartition(
   at: TopicPartition,
   from: number,
   signal?: AbortSignal,
-): AsyncGenerator<Chunk> {
+): AsyncGenerator<Chunk & { end: number }> {
   const { clock, settings } = cluster
   const retried = <Result>(attempt: () => Promise<Result>) =>
     untilAvailable(clock, clock.nowMs() + settings.requestTimeoutMs, attempt, signal)
@@ -39,7 +39,7 @@ export async function* readPartition(
     for await (const chunk of chunksOf(fetched, position)) {
       position = chunk.next
       movedMs = clock.nowMs()
-      yield chunk
+      yield { ...chunk, end }
       if (signal?.aborted) return
     }
     // A leader that is new may not yet know how far it may be read.

@@ -11,6 +11,7 @@ import {
 import { userKey } from '../../../src/events/ids.ts'
 import type { Changelog, ChangelogRecord, PositionedRecord } from '../../../src/pipeline/changelog.ts'
 import { ChangelogStateStore } from '../../../src/pipeline/changelog-state-store.ts'
+import { type RestoringMessage, restoring } from '../../../src/pipeline/channels.ts'
 import { emptyState } from '../../../src/window/apply.ts'
 import type { UserState, WindowCaps } from '../../../src/window/user-state.ts'
 import { type StateStoreUnderTest, stateStoreContract } from '../../pipeline/state-store-contract.ts'
@@ -37,7 +38,7 @@ class MemoryChangelog implements Changelog {
     for (let at = from; at < end; at += PAGE) {
       this.reads.push(at)
       const next = Math.min(at + PAGE, end)
-      yield { records: records.slice(at, next), next }
+      yield { records: records.slice(at, next), next, end }
     }
   }
 
@@ -110,6 +111,26 @@ describe('states in a file over a changelog', () => {
       ['u1', 'u4'].map((user) => hashOf(under, user)),
       ['of 4', 'of 4'],
     )
+    await under.dispose()
+  })
+
+  test('a take-over tells how much of the changelog is left', async () => {
+    const changelog = new MemoryChangelog()
+    let under = openAt(tempDirectory(), changelog)
+    await under.store.appendStates(
+      3,
+      ['u1', 'u2', 'u3', 'u4', 'u5'].map((user) => stateOf(user, 4)),
+    )
+    under = await under.crash()
+    const told: RestoringMessage[] = []
+    const end = restoring.subscribe((message) => told.push(message))
+    await under.store.restore(3)
+    end()
+    assert.deepEqual(told, [
+      { partition: 3, records: 2, left: 3 },
+      { partition: 3, records: 4, left: 1 },
+      { partition: 3, records: 5, left: 0 },
+    ])
     await under.dispose()
   })
 

@@ -31,8 +31,8 @@ async function* pagesOf(world: World, partition: number, from: number): AsyncGen
   const end = world.changelogEnd[partition]!
   const records = world.changelog[partition]!.filter(({ position }) => position >= from)
   const half = records.length >> 1
-  if (half > 0) yield { records: records.slice(0, half), next: records[half - 1]!.position + 1 }
-  yield { records: records.slice(half), next: end }
+  if (half > 0) yield { records: records.slice(0, half), next: records[half - 1]!.position + 1, end }
+  yield { records: records.slice(half), next: end, end }
 }
 
 /** A disk, as whoever runs on it finds it. */
