@@ -10,7 +10,7 @@ import { readView, type View } from '../pipeline/view.ts'
 import { ModelRegistry } from '../vectors/model-registry.ts'
 import { BUILT_IN_MODEL } from './built-in-bundle.ts'
 import { type PlannedChange, pending, planOf } from './collection-plan.ts'
-import { lookAtVectors } from './open-vectors.ts'
+import { lookAtVectors } from './look-at-vectors.ts'
 import { EXIT, note, print, printJson } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { isLocked } from './service-access.ts'
@@ -65,7 +65,7 @@ async function plan(options: PlanOptions): Promise<void> {
 async function apply(options: PlanOptions): Promise<void> {
   const { settings } = settingsOf(options)
   const before = await planned(settings)
-  if (!(await makeWhatIsMissing(settings))) note('a freshet runs here: what is missing it makes by itself')
+  if (!(await makeWhatIsMissing(settings))) note('what is missing a running freshet makes by itself')
   await mendAll(settings)
   const left = await planned(settings)
   const done = before.filter((change) => !left.some((other) => isSame(other, change)))
@@ -117,6 +117,8 @@ async function modelOf(path: string): Promise<ModelId> {
 
 /** A start makes it, as it always does; nobody is embedded. @returns false: a running freshet holds the directory */
 async function makeWhatIsMissing(settings: Settings): Promise<boolean> {
+  // A worker makes it, as soon as one runs.
+  if (settings.events.driver === 'kafka') return false
   try {
     const standalone = await openAsStored(settings)
     try {

@@ -4,7 +4,8 @@ import type { Command } from 'commander'
 import { SHADOW_GROUP } from '../instructions/instruction.ts'
 import { systemClock } from '../pipeline/clock.ts'
 import { addPlanCommands } from './collection-plan-commands.ts'
-import { lookAtVectors } from './open-vectors.ts'
+import { requestGroupRebuild } from './look-at-group.ts'
+import { lookAtVectors } from './look-at-vectors.ts'
 import { note, print, printJson, printTable } from './output.ts'
 import { type GlobalOptions, settingsOf } from './program-options.ts'
 import { dropUnknown, requestRebuild } from './rebuild.ts'
@@ -87,6 +88,11 @@ function use(view: Awaited<ReturnType<typeof lookAtVectors>>['view'], name: stri
 
 async function rebuild(options: RebuildOptions): Promise<void> {
   const { settings } = settingsOf(options)
+  if (settings.events.driver === 'kafka') {
+    await requestGroupRebuild(settings, systemClock)
+    print('every user is embedded anew by the workers: those that run begin within a second')
+    return
+  }
   const standalone = await openAsStored(settings, { takeOver: options.takeOver === true })
   try {
     const { controlLog, updater, vectors } = standalone.parts

@@ -2,6 +2,7 @@
 
 import type { Settings } from '../config/settings.ts'
 import { openQdrant } from '../drivers/qdrant/open-qdrant.ts'
+import type { ServerFacts } from '../drivers/qdrant/qdrant-vector-store.ts'
 import { openVectorsFile } from '../drivers/sqlite/vectors-file.ts'
 import { ConfigError, UnavailableError } from '../errors.ts'
 import type { Clock } from '../pipeline/clock.ts'
@@ -25,7 +26,7 @@ export function openGroupVectors(options: GroupVectorsOptions): OpenedVectors {
   let place: string | null = null
   const reach = async () => {
     try {
-      const opened = await openShared(options)
+      const opened = await openSharedVectors(options.settings, options.clock)
       try {
         const isLost = (await options.wasUsedBefore()) && !(await hasMain(options.modelLog, opened.store))
         // Several workers may ask at once: it is the same request.
@@ -45,16 +46,23 @@ export function openGroupVectors(options: GroupVectorsOptions): OpenedVectors {
   return { vectors, reach, agree: async () => {}, place: () => place, close: () => vectors.close() }
 }
 
-async function openShared({
-  settings,
-  clock,
-}: GroupVectorsOptions): Promise<{ store: VectorStore; place: string }> {
+interface SharedVectors {
+  store: VectorStore
+  /** For people. */
+  place: string
+  /** null: they lie in a file. */
+  server: ServerFacts | null
+}
+
+/** @throws {ConfigError} `vectors-not-ours`, and what the driver finds; {UnavailableError} not now */
+export async function openSharedVectors(settings: Settings, clock: Clock): Promise<SharedVectors> {
   const { driver, qdrant, sqliteFile } = settings.vectors
-  if (driver === 'sqlite') return { store: openVectorsFile({ path: sqliteFile!, clock }), place: sqliteFile! }
+  if (driver === 'sqlite')
+    return { store: openVectorsFile({ path: sqliteFile!, clock }), place: sqliteFile!, server: null }
   const store = await openQdrant(qdrant, clock)
   try {
     await checkOwner(store, settings.events.kafka.groupId)
-    return { store, place: placeOf(qdrant, store.server) }
+    return { store, place: placeOf(qdrant, store.server), server: store.server }
   } catch (error) {
     await store.close()
     throw error

@@ -16,6 +16,7 @@ import { SqliteVectorStore } from '../drivers/sqlite/sqlite-vector-store.ts'
 import { ConfigError, UnavailableError } from '../errors.ts'
 import { InstructionRegistry } from '../instructions/registry.ts'
 import type { Clock } from '../pipeline/clock.ts'
+import type { ControlLog } from '../pipeline/control-log.ts'
 import { readView, type View } from '../pipeline/view.ts'
 import { ModelRegistry } from '../vectors/model-registry.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
@@ -144,6 +145,11 @@ export function placeOf(
   return `Qdrant ${version} at ${url}${points}${prefix === '' ? '' : `, prefix ${prefix}`}`
 }
 
+export interface LookOptions {
+  /** A directory that isn't there yet is looked at as a first start would find it. */
+  orToCome?: boolean
+}
+
 /** The vectors as somebody sees them who only looks, beside a running freshet or without one. */
 export interface LookedAt {
   vectors: VectorStore
@@ -162,14 +168,10 @@ export interface LookedAt {
  * @throws {ConfigError} `vectors-not-ours`, `data-directory-missing`, `data-directory-older`, and what the driver finds
  * @throws {UnavailableError} the server can't be reached
  */
-export async function lookAtVectors(
+export async function lookAtDirectory(
   settings: Settings,
   clock: Clock,
-  {
-    orToCome = false,
-  }: {
-    /** A directory that isn't there yet is looked at as a first start would find it. */ orToCome?: boolean
-  } = {},
+  { orToCome = false }: LookOptions,
 ): Promise<LookedAt> {
   const directory = openToLook(settings, clock.nowMs(), orToCome)
   try {
@@ -213,7 +215,9 @@ async function closeBoth(vectors: VectorStore, directory: MainDirectory): Promis
 }
 
 /** @returns what the control topics want; null: no model was ever named */
-async function storedView(controlLog: SqliteControlLog): Promise<View | null> {
+export async function storedView(
+  controlLog: Pick<ControlLog, 'models' | 'instructions'>,
+): Promise<View | null> {
   let models: ModelRegistry | undefined
   for (const record of await controlLog.models(-1))
     models = models?.apply(record) ?? ModelRegistry.first(record)

@@ -78,7 +78,7 @@ function lost(state: ServerVectors, place: string): ConfigError {
 }
 
 export async function hasMain(
-  controlLog: ModelLog,
+  controlLog: Pick<ModelLog, 'models'>,
   vectors: Pick<VectorStore, 'collections'>,
 ): Promise<boolean> {
   const { active } = (await controlLog.models(-1)).at(-1)!
