@@ -8,12 +8,14 @@ import { addDoctorCommand } from './doctor-command.ts'
 import { addEmbedCommand } from './embed-command.ts'
 import { addIngestCommand } from './ingest-command.ts'
 import { addModelCommands } from './model-commands.ts'
+import { addOffsetsCommands } from './offsets-commands.ts'
 import { EXIT, print, reportError } from './output.ts'
 import { addGlobalOptions, type GlobalOptions } from './program-options.ts'
 import { addQueryCommands } from './query-commands.ts'
 import { addRunCommand } from './run-command.ts'
 import { addSchemasCommands } from './schemas-commands.ts'
 import { addStartCommand } from './start-command.ts'
+import { addTopicsCommands } from './topics-commands.ts'
 import { freshetVersion } from './version.ts'
 
 export function createProgram(): Command {
@@ -33,6 +35,8 @@ export function createProgram(): Command {
   addModelCommands(program)
   addConfigCommands(program)
   addSchemasCommands(program)
+  addTopicsCommands(program)
+  addOffsetsCommands(program)
   addDoctorCommand(program)
   program
     .command('version')
@@ -42,7 +46,7 @@ export function createProgram(): Command {
     'after',
     `
 Exit codes: 0 done, 2 a mistake in usage or configuration, 3 something needed is unreachable, 4 a check failed, 5 changes are
-pending (collections plan).
+pending (collections plan, topics plan).
 
 First steps:
   freshet start                          a world to watch, and nothing to set up

@@ -21,6 +21,9 @@ export interface OwnRequest<Answer> {
 
 /** Requests in kafkajs's own form, and what is read of the answers. */
 type KafkajsApi =
+  | 'AlterConfigs'
+  | 'DescribeConfigs'
+  | 'DescribeGroups'
   | 'GroupCoordinator'
   | 'Heartbeat'
   | 'InitProducerId'

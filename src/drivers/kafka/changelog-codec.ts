@@ -68,6 +68,14 @@ export function decodeRecord({ topic, partition, offset, key, value }: SourceRec
   }
 }
 
+/** As `decodeRecord`, for those who want epochs and checkpoints alone: values of states are left unread. */
+export function decodeWithoutState(record: SourceRecord): ChangelogRecord | null {
+  const prefix = `state${SEPARATOR}`
+  const { key } = record
+  const isState = key !== null && Buffer.from(key).subarray(0, prefix.length).toString('utf8') === prefix
+  return decodeRecord(isState ? { ...record, value: null } : record)
+}
+
 function isEpoch(epoch: number): boolean {
   return Number.isSafeInteger(epoch) && epoch >= 0
 }

@@ -55,7 +55,10 @@ export class KafkaCluster {
   }
 
   /** A request that any broker answers. @throws {ConfigError | UnavailableError} */
-  async ask<Answer>(api: 'InitProducerId', options: object): Promise<Answer> {
+  async ask<Answer>(
+    api: 'AlterConfigs' | 'DescribeConfigs' | 'InitProducerId',
+    options: object,
+  ): Promise<Answer> {
     return (await this.anybody()).request<Answer>(api, options)
   }
 
