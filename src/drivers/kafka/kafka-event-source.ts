@@ -21,6 +21,11 @@ const CREATED_MS_MAX = 3_000
 /** How often it is looked whether anything is stuck. */
 const WATCH_MS = 1_000
 
+interface SourceOptions {
+  /** Whether every record must lie where murmur2 puts its key; default true. False: its producers choose otherwise. */
+  checksPartitions?: boolean
+}
+
 export class KafkaEventSource implements EventSource {
   readonly topics: readonly string[]
   readonly partitionCount: number
@@ -36,11 +41,18 @@ export class KafkaEventSource implements EventSource {
   private held: readonly number[] = []
   /** Not sought since the last assignment. */
   private readonly unsought = new Set<number>()
+  private readonly checksPartitions: boolean
   private generation = -1
   private hasFailed = false
 
-  private constructor(cluster: KafkaCluster, topics: readonly string[], partitionCount: number) {
+  private constructor(
+    cluster: KafkaCluster,
+    topics: readonly string[],
+    partitionCount: number,
+    { checksPartitions = true }: SourceOptions,
+  ) {
     this.cluster = cluster
+    this.checksPartitions = checksPartitions
     this.topics = topics
     this.partitionCount = partitionCount
     const failed = (error: unknown) => this.fail(error)
@@ -67,6 +79,7 @@ export class KafkaEventSource implements EventSource {
     settings: KafkaSettings,
     topics: readonly string[],
     clock: Clock,
+    options: SourceOptions = {},
   ): Promise<KafkaEventSource> {
     const cluster = await KafkaCluster.create(settings, clock)
     try {
@@ -81,7 +94,7 @@ export class KafkaEventSource implements EventSource {
           throw new UnavailableError('kafka-refused', error.message, { cause: error })
         }
       })
-      return new KafkaEventSource(cluster, topics, count)
+      return new KafkaEventSource(cluster, topics, count, options)
     } catch (error) {
       cluster.close()
       throw error
@@ -175,7 +188,7 @@ export class KafkaEventSource implements EventSource {
   }
 
   private records(batch: readonly SourceRecord[]): void {
-    for (const record of batch) checkPartition(record, this.partitionCount)
+    if (this.checksPartitions) for (const record of batch) checkPartition(record, this.partitionCount)
     this.listener?.records(batch)
   }
 
