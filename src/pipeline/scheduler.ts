@@ -34,12 +34,15 @@ export class Scheduler {
 
   /** One more record of a user. */
   recordRead(entry: UserEntry, view: View, nowMs: number, appendTimeMs: number): void {
-    if (entry.pendingCount === 0) entry.firstPendingMs = nowMs
+    const isFirst = entry.pendingCount === 0
+    if (isFirst) entry.firstPendingMs = nowMs
     entry.pendingCount++
     entry.lastPendingMs = nowMs
     if (appendTimeMs < entry.oldestAppendMs) entry.oldestAppendMs = appendTimeMs
-    // Later records only move the time back; the queue finds that out when it gets there.
-    if (entry.scheduledMs === Number.POSITIVE_INFINITY || entry.pendingCount === this.settings.minEvents)
+    // Later records only move the time back; the queue finds that out when it gets there. The first may come long before
+    // what is planned: another group's time.
+    const { scheduledMs } = entry
+    if (isFirst || scheduledMs === Number.POSITIVE_INFINITY || entry.pendingCount === this.settings.minEvents)
       this.schedule(entry, view, nowMs)
   }
 
