@@ -11,6 +11,7 @@ import { FreshetError } from '../errors.ts'
 import { openBundle } from '../model/bundle.ts'
 import type { Provider } from '../model/embedding-model.ts'
 import { systemClock } from '../pipeline/clock.ts'
+import { checkKafka } from './doctor-kafka.ts'
 import { type Check, checkVectors } from './doctor-vectors.ts'
 import { openDirectory } from './open-vectors.ts'
 import { EXIT, print, printJson } from './output.ts'
@@ -41,7 +42,9 @@ async function doctor(options: GlobalOptions & { json?: boolean }): Promise<void
   const checks: Check[] = [node()]
   for (const provider of PROVIDERS) checks.push(await canCompute(provider, settings))
   checks.push(...(await disk(settings.dataDir)))
-  checks.push(dataDirectory(settings))
+  checks.push(
+    ...(settings.events.driver === 'kafka' ? await checkKafka(settings) : [dataDirectory(settings)]),
+  )
   checks.push(...(await checkVectors(settings)))
   checks.push(await bundle(settings))
   checks.push(await port(settings))

@@ -8,7 +8,8 @@ import { systemClock } from '../pipeline/clock.ts'
 import { aliasName } from '../vectors/names.ts'
 import type { VectorStore } from '../vectors/vector-store.ts'
 import { type PlannedChange, pending, planOf } from './collection-plan.ts'
-import { type LookedAt, lookAtVectors, placeOf } from './open-vectors.ts'
+import { lookAtVectors } from './look-at-vectors.ts'
+import { type LookedAt, placeOf } from './open-vectors.ts'
 
 export interface Check {
   what: string

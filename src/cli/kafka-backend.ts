@@ -24,6 +24,8 @@ interface KafkaBackendParts {
   directory: WorkerDirectory
   letters: Letters
   model: EmbeddingModel
+  /** Topics whose records are read from a copy: appended there, they need no copying. */
+  readAs: ReadonlyMap<string, string>
 }
 
 export function kafkaBackend(parts: KafkaBackendParts): Backend {
@@ -68,10 +70,13 @@ export function descriptionOf({ id, contentHash, dimensions }: EmbeddingModel) {
   }
 }
 
-async function append({ producer, source }: KafkaBackendParts, records: readonly NewRecord[]): Promise<void> {
+async function append(
+  { producer, source, readAs }: KafkaBackendParts,
+  records: readonly NewRecord[],
+): Promise<void> {
   const places = Map.groupBy(records, ({ topic, key }) => {
     const partition = key === null ? 0 : partitionOf(Buffer.from(key), source.partitionCount)
-    return `${partition} ${topic}`
+    return `${partition} ${readAs.get(topic) ?? topic}`
   })
   await Promise.all(
     [...places].map(([place, ofPlace]) => {

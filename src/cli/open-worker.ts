@@ -9,7 +9,10 @@ import { KafkaDeadLetters } from '../drivers/kafka/kafka-dead-letters.ts'
 import { KafkaEventSource } from '../drivers/kafka/kafka-event-source.ts'
 import { KafkaLetters } from '../drivers/kafka/kafka-letters.ts'
 import type { KafkaSettings } from '../drivers/kafka/kafka-settings.ts'
+import { KafkaUpdates } from '../drivers/kafka/kafka-updates.ts'
+import { Repartition } from '../drivers/kafka/repartition.ts'
 import { SafeProducer } from '../drivers/kafka/safe-producer.ts'
+import { checkTopics } from '../drivers/kafka/topic-admin.ts'
 import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
 import { openWorkerDirectory, type WorkerDirectory } from '../drivers/sqlite/worker-directory.ts'
 import { ConfigError } from '../errors.ts'
@@ -33,6 +36,8 @@ import { type OpenedModel, openModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import type { Parts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
+import { topicNeeds } from './topic-needs.ts'
+import { asRead, copiedTopics } from './topics-as-read.ts'
 
 type Closers = (() => unknown)[]
 
@@ -55,10 +60,16 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
     const { schemas, close: closeSchemas } = await openSchemas(settings)
     closers.push(closeSchemas)
     const driver = await openDriver(settings, clock, schemas, closers)
+    const repartition = await openRepartition(settings, driver.kafka, clock, closers)
     await registerModel(driver.controlLog, opened.model)
     const parts = assemble(settings, clock, directory, schemas, driver, opened)
+    driver.source.failed = (error) => parts.updater.ownership.failed(error)
     // Before the group is left: whoever takes over finds nothing of ours under way.
     closers.push(() => parts.opensVectors.close())
+    if (repartition !== null) {
+      repartition.failed = driver.source.failed
+      await repartition.start()
+    }
     return new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: false })
   } catch (error) {
     for (const close of closers.reverse()) await close()
@@ -86,14 +97,28 @@ async function openTheModel(
   return { opened, cacheWarning: warning }
 }
 
+/** @returns null: every topic is read as it is */
+async function openRepartition(settings: Settings, kafka: KafkaSettings, clock: Clock, closers: Closers) {
+  const topics = copiedTopics(settings)
+  if (topics.length === 0) return null
+  const { commitIntervalMs } = settings.refresh
+  const repartition = await Repartition.open({ settings: kafka, clock, topics, commitIntervalMs })
+  closers.push(() => repartition.close())
+  return repartition
+}
+
 type Driver = Awaited<ReturnType<typeof openDriver>>
 
 async function openDriver(settings: Settings, clock: Clock, schemas: SchemaSource, closers: Closers) {
   const kafka = kafkaSettings(settings)
-  const { valueBytesMax, topics } = settings.events
-  const decoder = createRecordDecoder({ topics, schemas, valueBytesMax })
+  const { valueBytesMax } = settings.events
+  const topics = asRead(settings)
+  // Who sends over HTTP names topics as their producers do.
+  const named = [...new Map([...settings.events.topics, ...topics].map((one) => [one.topic, one])).values()]
+  const decoder = createRecordDecoder({ topics: named, schemas, valueBytesMax })
   const cluster = await KafkaCluster.create(kafka, clock)
   closers.push(() => cluster.close())
+  await checkTopics(cluster, topicNeeds(settings))
   const producer = await SafeProducer.open(kafka, clock)
   closers.push(() => producer.close())
   const names = topics.map(({ topic }) => topic)
@@ -132,13 +157,16 @@ function assemble(
   driver: Driver,
   opened: OpenedModel,
 ): Omit<Parts, 'cacheWarning'> {
-  const { kafka, decoder, cluster, producer, source, controlLog, changelog } = driver
+  const { kafka, decoder, producer, source, controlLog, changelog } = driver
   const { model, render } = opened
   const ofPipeline = { ...pipelineSettings(settings), sessionTimeoutMs: kafka.sessionTimeoutMs }
   const models = new Map([[model.id, model]])
   const caps = () => windowCaps(updater.control.view, models, ofPipeline)
-  const letters = new KafkaLetters(producer, source.topics)
-  const backend = kafkaBackend({ kafka, cluster, producer, source, controlLog, directory, letters, model })
+  const topicNames = settings.events.topics.map(({ topic }) => topic)
+  const readAs = new Map(copiedTopics(settings).map(({ from, to }) => [from, to]))
+  const sources = new Map(copiedTopics(settings).map(({ from, to }) => [to, from]))
+  const letters = new KafkaLetters(producer, topicNames)
+  const backend = kafkaBackend({ ...driver, directory, letters, model, readAs })
   const modelLog = { models: (after: number) => controlLog.models(after), appendModel: backend.appendModel }
   const wasUsedBefore = async () => (await source.committed(0)).size > 0
   const opensVectors = openGroupVectors({ settings, clock, modelLog, wasUsedBefore })
@@ -148,14 +176,16 @@ function assemble(
     decoder,
     store: new ChangelogStateStore(changelog, directory.states, caps),
     controlLog,
-    deadLetters: new KafkaDeadLetters(producer),
+    deadLetters: new KafkaDeadLetters(producer, (topic) => sources.get(topic) ?? topic),
     models,
     render: (_target, window) => userInput(model, render, window),
     vectors,
+    ...(settings.events.kafka.updates
+      ? { updates: new KafkaUpdates(producer, ownTopics(settings).updates) }
+      : {}),
     clock,
     settings: ofPipeline,
   })
-  source.failed = (error) => updater.ownership.failed(error)
   const housekeeping = new Housekeeping({
     updater,
     vectors,
