@@ -54,7 +54,11 @@ const PACKAGES: Record<string, { home: string; also?: string; why: string }> = {
   },
   fastify: { home: 'src/server', why: 'HTTP with schemas for every route' },
   'fastify-type-provider-zod': { home: 'src/server', why: 'one zod schema checks and documents a route' },
-  kafkajs: { home: 'src/drivers/kafka', why: "Kafka's protocol, in JavaScript alone" },
+  kafkajs: {
+    home: 'src/drivers/kafka',
+    also: 'examples/kafka', // A customer's producer: it uses the client as anybody would.
+    why: "Kafka's protocol, in JavaScript alone",
+  },
   'kafkajs-snappy': { home: 'src/drivers/kafka', why: 'snappy as Kafka frames it' },
   'lru-cache': { home: 'src/model', why: 'a cache bounded by bytes' },
   'lz4-napi': { home: 'src/drivers/kafka', why: 'lz4 frames, prebuilt' },
