@@ -63,11 +63,16 @@ test('the topics of the settings are what the decoder takes', () => {
   assert.equal(forDecoder.length, 8)
 })
 
+/** Secrets that a file of configs/ leaves to the environment, and can't do without. */
+const SECRETS: Record<string, Record<string, string>> = {
+  'configs/kafka.yaml': { FRESHET_EVENTS__KAFKA__SASL__PASSWORD: 'of the test' },
+}
+
 test('every file of configs/ can be used as it is', () => {
   const files = globSync('configs/*.yaml', { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
-  assert.ok(files.length >= 2)
+  assert.ok(files.length >= 3)
   for (const name of files) {
     const file = fileURLToPath(new URL(`../../${name}`, import.meta.url))
-    assert.deepEqual(lintSettings({ file, env: {} }), [], name)
+    assert.deepEqual(lintSettings({ file, env: SECRETS[name] ?? {} }), [], name)
   }
 })
