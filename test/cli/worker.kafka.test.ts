@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { LocalService } from '../../src/cli/local-service.ts'
 import { lookAtGroup, requestGroupRebuild } from '../../src/cli/look-at-group.ts'
 import { openWorker } from '../../src/cli/open-worker.ts'
+import { UnavailableError } from '../../src/errors.ts'
 import type { InstructionId } from '../../src/instructions/instruction.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
@@ -154,7 +155,7 @@ kafkaSuite('a worker', () => {
       assert.equal(ready, false)
       assert.match(why!, /^group .* is not taken over yet/)
       assert.equal(health.live().live, true)
-      await assert.rejects(service.explain(USERS[0]!), { code: 'not-ready' })
+      await assert.rejects(service.explain(USERS[0]!), UnavailableError)
     } finally {
       service.close()
       recent.close()
