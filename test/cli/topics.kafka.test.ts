@@ -63,7 +63,8 @@ kafkaSuite('freshet topics', () => {
   test('plan says what is missing, apply makes it, and a second apply changes nothing', async (t) => {
     const { bootstrap, prefix, here, needs, cluster } = await place(t)
     const planned = JSON.parse((await runToEnd([...here, 'topics', 'plan', '--json'], 5)).stdout)
-    const names = ['search', 'search.dlq', 'clicks', `freshet.repartition.${prefix}clicks`, 'clicks.dlq']
+    const copy = `freshet.repartition.${prefix}clicks`
+    const names = ['search', 'search.dlq', 'clicks', 'clicks.dlq', copy, `${copy}.dlq`]
       .concat('tombstones', 'tombstones.dlq', 'freshet.instructions', 'freshet.models', 'freshet.state')
       .map((name) => prefix + name)
     assert.deepEqual(
@@ -80,17 +81,15 @@ kafkaSuite('freshet topics', () => {
     const first = JSON.parse((await runToEnd([...here, 'topics', 'apply', '--json'])).stdout)
     assert.deepEqual([first.done.length, first.left], [names.length, []])
     assert.deepEqual(await checkTopics(cluster, needs), [])
-    const [state, models, copy] = await Promise.all(
-      ['freshet.state', 'freshet.models', `freshet.repartition.${prefix}clicks`].map((name) =>
-        configOf(bootstrap, prefix + name),
-      ),
+    const [state, models, copied] = await Promise.all(
+      ['freshet.state', 'freshet.models', copy].map((name) => configOf(bootstrap, prefix + name)),
     )
     assert.equal(state!.get('cleanup.policy'), 'compact')
     assert.deepEqual(
       ['cleanup.policy', 'retention.ms', 'retention.bytes'].map((name) => models!.get(name)),
       ['delete', '-1', '-1'],
     )
-    assert.equal(copy!.get('message.timestamp.type'), 'CreateTime')
+    assert.equal(copied!.get('message.timestamp.type'), 'CreateTime')
     assert.equal((await endOffsets(bootstrap, `${prefix}freshet.models`)).length, 1)
     assert.equal((await endOffsets(bootstrap, `${prefix}search.dlq`)).length, 3)
     const { stdout } = await runToEnd([...here, 'topics', 'apply'])

@@ -72,7 +72,8 @@ const entries = (config: Readonly<Record<string, string>>) =>
 export async function newWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const { partitionCount = PARTITIONS, slowMs = 100, changelog = {} } = options
   const bootstrap = options.bootstrap ?? (await sharedBroker()).bootstrap
-  const prefix = uniqueName('world')
+  // As the settings name them whose topicPrefix is all before `freshet.`.
+  const prefix = `${uniqueName('world')}.freshet`
   const raw = { format: 'avro-raw', schema: null, fields: null } as const
   const topics = [
     { ...raw, ...options.events, topic: `${prefix}.search`, holds: 'search' },

@@ -96,7 +96,7 @@ export function wantedTopics(needs: TopicNeeds, found: FoundTopics): WantedTopic
   return wanted
 }
 
-/** A source, its repartition topic where it has one, and its dead letters. */
+/** A source and its dead letters; where it is copied, the copy and those of the copy: each bears its topic's name. */
 function sourceTopics(
   source: SourceTopic,
   { valueBytesMax }: TopicNeeds,
@@ -106,38 +106,33 @@ function sourceTopics(
 ): WantedTopic[] {
   const { topic, holds, repartition } = source
   const cleanup = holds === 'events' ? deleted : { [POLICY]: 'compact' }
-  const bytes = String(Math.max(valueBytesMax + ENVELOPE_BYTES, MESSAGE_BYTES_DEFAULT))
-  const there = found.get(topic)
-  const partitionCount = repartition === null ? common : (there?.partitionCount ?? common)
-  const messageBytesMin = Number(there?.configs.get(MESSAGE_BYTES) ?? bytes) + ENVELOPE_BYTES
-  const behind = { messageBytesMin, configs: { [MESSAGE_BYTES]: String(messageBytesMin) } }
-  const wanted: WantedTopic[] = [
-    {
-      topic,
-      use: 'source',
-      source,
-      partitionCount,
-      configs: { ...cleanup, [MESSAGE_BYTES]: bytes, [TIMESTAMP_TYPE]: APPEND_TIME },
-    },
+  const countOf = (name: string) => found.get(name)?.partitionCount
+  const bytesOf = (name: string, made: number) => Number(found.get(name)?.configs.get(MESSAGE_BYTES) ?? made)
+  const letters = (of: string, partitionCount: number, bytes: number): WantedTopic => {
+    const messageBytesMin = bytes + ENVELOPE_BYTES
+    const configs = { ...deleted, [MESSAGE_BYTES]: String(messageBytesMin) }
+    return { topic: `${of}.dlq`, use: 'dead-letters', partitionCount, messageBytesMin, configs }
+  }
+  const made = Math.max(valueBytesMax + ENVELOPE_BYTES, MESSAGE_BYTES_DEFAULT)
+  const configs = { ...cleanup, [MESSAGE_BYTES]: String(made), [TIMESTAMP_TYPE]: APPEND_TIME }
+  // A topic of which a copy is read may have any count.
+  const partitionCount = repartition === null ? common : (countOf(topic) ?? common)
+  const bytes = bytesOf(topic, made)
+  const wanted = [
+    { topic, use: 'source' as const, source, partitionCount, configs },
+    letters(topic, countOf(topic) ?? partitionCount, bytes),
   ]
-  if (repartition !== null)
-    wanted.push({
-      topic: repartition,
-      use: 'repartition',
-      source,
-      partitionCount: common,
-      messageBytesMin,
-      // Records keep the append time that they had in the source.
-      configs: { ...cleanup, ...behind.configs, [TIMESTAMP_TYPE]: CREATE_TIME },
-    })
-  wanted.push({
-    topic: `${topic}.dlq`,
-    use: 'dead-letters',
-    partitionCount: there?.partitionCount ?? partitionCount,
-    messageBytesMin,
-    configs: { ...deleted, ...behind.configs },
-  })
-  return wanted
+  if (repartition === null) return wanted
+  const messageBytesMin = bytes + ENVELOPE_BYTES
+  const copied = {
+    ...cleanup,
+    [MESSAGE_BYTES]: String(messageBytesMin),
+    // Records keep the append time that they have in the source.
+    [TIMESTAMP_TYPE]: CREATE_TIME,
+  }
+  const copy = { topic: repartition, partitionCount: common, messageBytesMin, configs: copied }
+  const copyBytes = Math.max(bytesOf(repartition, messageBytesMin), messageBytesMin)
+  return [...wanted, { ...copy, use: 'repartition', source }, letters(repartition, common, copyBytes)]
 }
 
 /**

@@ -175,8 +175,10 @@ describe('a plan of topics', () => {
     const plan = planTopics(NEEDS, new Map([['clicks', three]]))
     const counts = new Map(plan.create.map(({ topic, partitionCount }) => [topic, partitionCount]))
     assert.deepEqual(
-      ['clicks.dlq', 'freshet.repartition.clicks', 'search'].map((name) => counts.get(name)),
-      [3, 12, 12],
+      ['clicks.dlq', 'freshet.repartition.clicks', 'freshet.repartition.clicks.dlq', 'search'].map((name) =>
+        counts.get(name),
+      ),
+      [3, 12, 12, 12],
     )
     const name = 'freshet.repartition.clicks'
     assert.deepEqual(findingsOf(name, topic(3, { 'max.message.bytes': '9000000' })), ['refuse partitions'])
