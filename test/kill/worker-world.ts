@@ -1,0 +1,297 @@
+/** A world of worker processes over a real broker: topics, a shared store of vectors, users, an operator, and the verdict. */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type OpenedModel, openModel } from '../../src/cli/open-model.ts'
+import { topicNeeds } from '../../src/cli/topic-needs.ts'
+import { loadSettings } from '../../src/config/load-settings.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
+import { wantedTopics } from '../../src/drivers/kafka/topic-needs.ts'
+import { openQdrant } from '../../src/drivers/qdrant/open-qdrant.ts'
+import { openVectorsFile } from '../../src/drivers/sqlite/vectors-file.ts'
+import { createRecordDecoder } from '../../src/events/decoder.ts'
+import { directorySchemas } from '../../src/events/schema-source.ts'
+import { SeededRandom } from '../../src/model/seeded-random.ts'
+import { systemClock } from '../../src/pipeline/clock.ts'
+import type { StatusAnswer } from '../../src/server/service.ts'
+import type { VectorStore } from '../../src/vectors/vector-store.ts'
+import { GOLDEN_BUNDLE } from '../cli/standalone-fixture.ts'
+import { kafkaSettings } from '../kafka/driver-fixture.ts'
+import { readRecords, withAdmin } from '../kafka/kafkajs-records.ts'
+import { uniqueName } from '../kafka/shared-broker.ts'
+import { createTopics } from '../kafka/world.ts'
+import type { NamedServer } from '../qdrant/named-server.ts'
+import { EventStream } from './event-stream.ts'
+import { Operator } from './operator.ts'
+import { judge, placeOf, readLog, type Verdict } from './worker-oracle.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+const PARTITIONS = 4
+const USERS = 40
+const QUIET_MS_MAX = 60_000
+/** From quiet to the last thing that has a time of its own: a slow group's refresh, an old text's end. */
+const SETTLE_MS_MAX = 20_000
+/** Quiet has to last: what comes late would undo it. */
+const STAY_MS = 500
+
+export interface WorldOptions {
+  bootstrap: string
+  seed: number
+  workers: number
+  /** Vectors lie there; null: in a file that the workers share. */
+  qdrant?: NamedServer | null
+  sessionTimeoutMs?: number
+}
+
+export class WorkerWorld {
+  readonly workers: readonly WorkerProcess[]
+  readonly stream: EventStream
+  readonly operator: Operator
+  private readonly bootstrap: string
+  private readonly folder: string
+  private readonly settings: Settings
+  private readonly producer: SafeProducer
+  private readonly vectors: VectorStore
+  private readonly opened: OpenedModel
+
+  /** Creates topics and configurations; no worker runs yet. */
+  static async create(options: WorldOptions): Promise<WorkerWorld> {
+    const folder = mkdtempSync(join(tmpdir(), 'freshet-workers-'))
+    const name = uniqueName('kills')
+    const config = configOf(options, name, folder)
+    const { settings } = loadSettings({ file: null, env: {}, flags: flagsOf(config) })
+    await createAll(options.bootstrap, settings)
+    const producer = await SafeProducer.open(kafkaSettings(options.bootstrap, name), systemClock)
+    const { sqliteFile, driver, qdrant } = settings.vectors
+    const vectors =
+      driver === 'qdrant'
+        ? await openQdrant(qdrant, systemClock)
+        : openVectorsFile({ path: sqliteFile!, clock: systemClock })
+    const opened = await openModel(GOLDEN_BUNDLE, settings.model, null)
+    return new WorkerWorld(options, { folder, config, settings, producer, vectors, opened })
+  }
+
+  private constructor(
+    { bootstrap, seed, workers }: WorldOptions,
+    parts: {
+      folder: string
+      config: Config
+      settings: Settings
+      producer: SafeProducer
+      vectors: VectorStore
+      opened: OpenedModel
+    },
+  ) {
+    const { folder, config, settings, producer, vectors, opened } = parts
+    this.bootstrap = bootstrap
+    this.folder = folder
+    this.settings = settings
+    this.producer = producer
+    this.vectors = vectors
+    this.opened = opened
+    this.workers = Array.from({ length: workers }, (_, i) => {
+      const dataDir = join(folder, `worker-${i}`)
+      const file = join(folder, `worker-${i}.yaml`)
+      // JSON is YAML.
+      writeFileSync(file, JSON.stringify({ ...config, dataDir }))
+      return new WorkerProcess(file, dataDir)
+    })
+    const [search, tabular, tombstone] = settings.events.topics.map(({ topic }) => topic)
+    this.stream = new EventStream({
+      producer,
+      topics: { search: search!, tabular: tabular!, tombstone: tombstone! },
+      partitionCount: PARTITIONS,
+      userCount: USERS,
+      random: new SeededRandom(seed, 'stream'),
+    })
+    this.operator = new Operator(this.workers, new SeededRandom(seed, 'operator'))
+  }
+
+  /** Starts all workers, registers what is asked at first, and lets events flow. */
+  async begin(args: readonly string[] = []): Promise<void> {
+    for (const worker of this.workers) worker.start(null, args)
+    await Promise.all(this.workers.map((worker) => worker.serves()))
+    await this.operator.begin()
+    this.stream.start()
+    this.operator.start()
+  }
+
+  /** Ends what happens, waits until nothing is left to do, and compares everything. */
+  async settle(): Promise<Verdict> {
+    await this.operator.stop()
+    await this.stream.stop()
+    await this.quiet()
+    const deadlineMs = Date.now() + SETTLE_MS_MAX
+    let verdict = await this.verdict()
+    while (verdict.wrong.length > 0 && Date.now() < deadlineMs) {
+      await sleep(250)
+      verdict = await this.verdict()
+    }
+    if (verdict.wrong.length > 0) return verdict
+    await sleep(STAY_MS)
+    return this.verdict()
+  }
+
+  /** What is stored now against the log as it is now. */
+  async verdict(): Promise<Verdict> {
+    const { topics } = this.settings.events
+    const names = topics.map(({ topic }) => topic)
+    const decoder = createRecordDecoder({ topics, schemas: directorySchemas(null) })
+    const log = readLog(await readRecords(this.bootstrap, names), decoder)
+    const { model, render } = this.opened
+    const groups = this.operator.wanted()
+    const verdict = await judge(this.vectors, { log, groups, model, render })
+    await this.judgeLetters(log.rubbish, verdict)
+    for (const { accidents } of this.workers) verdict.wrong.push(...accidents)
+    return verdict
+  }
+
+  /** Every worker's answer, of those who answer. */
+  async statuses(): Promise<StatusAnswer[]> {
+    const answers = await Promise.all(this.workers.map((worker) => worker.status()))
+    return answers.filter((answer) => answer !== null)
+  }
+
+  /** @throws {Error} with what every worker says, when somebody still has something to do at last */
+  async quiet(): Promise<void> {
+    const deadlineMs = Date.now() + QUIET_MS_MAX
+    let quietSinceMs = Number.POSITIVE_INFINITY
+    for (;;) {
+      const nowMs = Date.now()
+      const isQuiet = (await this.isIdle()) && (await this.isCommitted())
+      quietSinceMs = isQuiet ? Math.min(quietSinceMs, nowMs) : Number.POSITIVE_INFINITY
+      if (isQuiet && nowMs - quietSinceMs >= STAY_MS) return
+      if (nowMs > deadlineMs) throw new Error(`expected quiet, got ${await this.told()}`)
+      await sleep(50)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.operator.stop().catch(() => {})
+    await this.stream.stop()
+    await Promise.all(this.workers.map((worker) => worker.kill()))
+    await this.producer.close()
+    if (this.settings.vectors.driver === 'qdrant')
+      for (const { name } of await this.vectors.collections()) await this.vectors.dropCollection(name)
+    await this.vectors.close()
+    await this.opened.close()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  private async isIdle(): Promise<boolean> {
+    const running = this.workers.filter(({ isRunning }) => isRunning)
+    const statuses = await this.statuses()
+    if (statuses.length < running.length) return false
+    const partitions = statuses.flatMap((status) => status.partitions)
+    return (
+      partitions.length === PARTITIONS &&
+      statuses.every(
+        ({ stage, users, events, sweep }) =>
+          (stage === 'owner' || stage === 'idle') &&
+          events.lag + users.waiting + users.ready + users.swept + users.parked === 0 &&
+          !sweep.underWay,
+      )
+    )
+  }
+
+  /** The group's offsets are the ends of the topics, as another client sees both. */
+  private async isCommitted(): Promise<boolean> {
+    const { topics, kafka } = this.settings.events
+    const names = topics.map(({ topic }) => topic)
+    return withAdmin(this.bootstrap, async (admin) => {
+      const committed = await admin.fetchOffsets({ groupId: kafka.groupId, topics: names })
+      for (const { topic, partitions } of committed) {
+        const ends = await admin.fetchTopicOffsets(topic)
+        for (const { partition, high } of ends) {
+          const offset = partitions.find((one) => one.partition === partition)?.offset ?? '-1'
+          if (Math.max(0, Number(offset)) !== Number(high)) return false
+        }
+      }
+      return true
+    })
+  }
+
+  private async judgeLetters(rubbish: ReadonlySet<string>, { wrong }: Verdict): Promise<void> {
+    const names = this.settings.events.topics.map(({ topic }) => `${topic}.dlq`)
+    const letters = new Set(
+      (await readRecords(this.bootstrap, names)).map(({ headers = {} }) => {
+        const of = (name: string) => headers[`freshet.dlq.${name}`] ?? ''
+        return placeOf(of('topic'), of('partition'), of('offset'))
+      }),
+    )
+    for (const place of rubbish.difference(letters)) wrong.push(`no dead letter of ${place}`)
+    for (const place of letters.difference(rubbish)) wrong.push(`a dead letter of ${place}, which is none`)
+  }
+
+  private async told(): Promise<string> {
+    const statuses = await Promise.all(this.workers.map((worker) => worker.status()))
+    return this.workers
+      .map((worker, i) => `${JSON.stringify(statuses[i])}\n${worker.accidents.join('\n')}\n${worker.tail}`)
+      .join('\n\n')
+  }
+}
+
+type Config = ReturnType<typeof configOf>
+
+/** Quick to refresh and to commit, so that a kill meets something under way; time-outs of seconds. */
+function configOf(options: WorldOptions, name: string, folder: string) {
+  const { bootstrap, qdrant = null, sessionTimeoutMs = 3_000 } = options
+  const topics = ['search', 'tabular', 'tombstone'].map((holds) => ({
+    topic: `${name}.${holds}`,
+    holds,
+    format: 'avro-raw',
+  }))
+  const kafka = {
+    brokers: bootstrap.split(','),
+    groupId: name,
+    topicPrefix: `${name}.`,
+    sessionTimeoutMs,
+    heartbeatIntervalMs: 300,
+    rebalanceTimeoutMs: 10_000,
+    fetchWaitMs: 100,
+    connectTimeoutMs: 1_000,
+    requestTimeoutMs: 5_000,
+    offsetOutOfRange: 'fail',
+    newTopics: { partitions: PARTITIONS },
+    stopTimeoutMs: 3_000,
+  }
+  const shared = join(folder, 'shared')
+  mkdirSync(shared)
+  return {
+    events: { driver: 'kafka', kafka, topics },
+    vectors:
+      qdrant === null
+        ? { driver: 'sqlite', sqliteFile: join(shared, 'vectors.db') }
+        : { driver: 'qdrant', qdrant: { ...qdrant, prefix: name } },
+    model: { bundle: GOLDEN_BUNDLE, threads: 1 },
+    windows: { horizonDays: 'none' },
+    refresh: { quietMs: 20, maxDelayMs: 200, commitIntervalMs: 50, minEvents: 3, batchUsersMax: 8 },
+    instructions: { retireAfterMs: 0 },
+    server: { port: 0 },
+    log: { level: 'warn', pretty: false },
+  }
+}
+
+/** As dotted names: lists are settings of their own. */
+function flagsOf(value: object, path = ''): Record<string, unknown> {
+  const flags: Record<string, unknown> = {}
+  for (const [name, inner] of Object.entries(value)) {
+    const at = path === '' ? name : `${path}.${name}`
+    if (inner !== null && typeof inner === 'object' && !Array.isArray(inner))
+      Object.assign(flags, flagsOf(inner, at))
+    else flags[at] = inner
+  }
+  return flags
+}
+
+/** As `freshet topics apply` makes them where there are none. */
+async function createAll(bootstrap: string, settings: Settings): Promise<void> {
+  const wanted = wantedTopics(topicNeeds(settings), new Map())
+  await createTopics(
+    bootstrap,
+    wanted.map(({ topic, partitionCount, configs }) => ({ topic, partitionCount, config: configs })),
+  )
+}
