@@ -76,6 +76,7 @@ function howToUse({ bootstrap, nodes }: Cluster, { data }: Wanted): string {
   const near = relative('.', data)
   return `Kafka is up; its data are in ${near.startsWith('..') ? data : near}. Ctrl-C ends it, the data stay.
   brokers for freshet and any other client: ${bootstrap} (no TLS, no password)
+  workers over it: freshet topics apply -c examples/kafka/local.yaml, then freshet run -c examples/kafka/local.yaml -d data/worker-1
   what is in it: kcat -b ${bootstrap} -L
   JVM of each broker: ${nodes.map(({ pid }) => pid).join(' ')}
 `
