@@ -20,7 +20,7 @@ import {
  * `create` and `change` are made by apply, the latter of freshet's own topics only. `refuse`: somebody else has to mend it.
  * `warn`: freshet works, but perhaps not as its operator thinks.
  */
-export type TopicAction = 'create' | 'change' | 'refuse' | 'warn'
+type TopicAction = 'create' | 'change' | 'refuse' | 'warn'
 
 export interface TopicFinding {
   topic: string
