@@ -70,7 +70,7 @@ export class UserLookup {
     const partition = this.parts.backend.partitionOf(ref.user)
     throw new RequestError(
       'user-elsewhere',
-      `expected a user of the partitions that this worker holds, got ${ref.user} of partition ${partition}: ask the worker that holds it (GET /v1/status of each says what it holds)`,
+      `expected a user of the partitions that this worker holds, got ${ref.user} of partition ${partition}: ask the worker that holds it (GET /status of each says what it holds)`,
       { status: 421 },
     )
   }
