@@ -58,7 +58,7 @@ export interface SweepMessage {
 
 /** Something outside did not answer; work goes on when it does. */
 export interface UnavailableMessage {
-  what: 'vectors' | 'state' | 'source' | 'schemas' | 'control' | 'dead-letters' | 'model'
+  what: 'vectors' | 'state' | 'source' | 'schemas' | 'control' | 'dead-letters' | 'updates' | 'model'
   error: Error
   attempt: number
 }

@@ -18,6 +18,8 @@ import type { Scheduler } from './scheduler.ts'
 import { Sender } from './sender.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { Snapshot, Snapshots } from './snapshot.ts'
+import { Teller } from './teller.ts'
+import type { UpdateSink } from './updates.ts'
 import type { UserEntry } from './user-entry.ts'
 import type { Target } from './view.ts'
 
@@ -35,6 +37,8 @@ interface MicroBatch {
   target: Target
   /** Taken when the snapshots were (V1). */
   version: WriteVersion
+  /** As of which their windows were read. */
+  day: number
   requests: Request[]
 }
 
@@ -50,6 +54,8 @@ export interface RefresherParts {
   flusher: Flusher
   snapshots: Snapshots
   vectors: VectorStore
+  /** Left out: nobody wants to know. */
+  updates?: UpdateSink
   /** Turns a window into sentences and features, see user-input.ts. */
   render: (target: Target, window: WindowSnapshot) => UserInput
   stopping: AbortSignal
@@ -58,6 +64,7 @@ export interface RefresherParts {
 export class Refresher {
   private readonly parts: RefresherParts
   private readonly sender: Sender
+  private readonly teller: Teller
   private inFlight = 0
   /** Micro-batches embedded so far: tells a user who can't be embedded from a model that embeds nobody. */
   private successes = 0
@@ -65,6 +72,7 @@ export class Refresher {
   constructor(parts: RefresherParts) {
     this.parts = parts
     this.sender = new Sender(parts)
+    this.teller = new Teller(parts)
   }
 
   get idle(): boolean {
@@ -167,6 +175,7 @@ export class Refresher {
     batch.current ??= {
       target,
       version: { epoch: ownership.epoch, write: ownership.nextWrite() },
+      day: ownership.day,
       requests: [],
     }
     if (target.acknowledges) {
@@ -193,7 +202,17 @@ export class Refresher {
     this.successes++
     const embeddedMs = clock.nowMs()
     const isOwned = () => batch.requests.some(({ entry }) => entry.partition.owned)
-    const { outcome, refused } = await this.sender.send({ ...batch, points, isOwned })
+    const sent = await this.sender.send({ ...batch, points, isOwned })
+    const { refused } = sent
+    const sentMs = clock.nowMs()
+    let { outcome } = sent
+    if (outcome === 'acknowledged') {
+      const written = batch.requests.flatMap(({ snapshot }, i) => {
+        const point = points[i]!
+        return refused.some(({ id }) => id === point.id) ? [] : [{ point, snapshot }]
+      })
+      if (!(await this.teller.tell({ ...batch, written, isOwned }))) outcome = 'unknown'
+    }
     const nowMs = clock.nowMs()
     for (const [i, request] of batch.requests.entries()) {
       const why = refused.find(({ id }) => id === points[i]!.id)
@@ -210,13 +229,13 @@ export class Refresher {
         .filter((r) => r.oldestAppendMs < nowMs)
         .map((r) => nowMs - r.oldestAppendMs),
       embedMs: embeddedMs - startMs,
-      upsertMs: nowMs - embeddedMs,
+      upsertMs: sentMs - embeddedMs,
     })
     await flusher.run()
   }
 
-  private async embed({ target, requests }: MicroBatch): Promise<Point[]> {
-    const { snapshots, ownership } = this.parts
+  private async embed({ target, requests, day }: MicroBatch): Promise<Point[]> {
+    const { snapshots } = this.parts
     const model = snapshots.model(target.model)
     const inputs = requests.flatMap(({ input }) => (input === null ? [] : [input]))
     const names = [...target.texts.texts.keys()]
@@ -234,7 +253,7 @@ export class Refresher {
         tenantId,
         segment: window.tabular?.categorical.segment ?? null,
         lastEventAtMs: window.lastEventMs,
-        asOfDay: dayString(ownership.day),
+        asOfDay: dayString(day),
         inputHash,
         model: target.model,
         expiresAtMs: expiresAtMs(window, snapshots.horizonOf(target.model)),

@@ -29,6 +29,7 @@ import type { PipelineSettings } from './settings.ts'
 import { type ModelSet, Snapshots } from './snapshot.ts'
 import type { StateStore } from './state-store.ts'
 import { Sweep } from './sweep.ts'
+import type { UpdateSink } from './updates.ts'
 import type { Target } from './view.ts'
 import { Waker } from './waker.ts'
 import { windowCaps } from './window-caps.ts'
@@ -42,6 +43,8 @@ export interface UpdaterParts {
   models: ModelSet
   render: (target: Target, window: WindowSnapshot) => UserInput
   vectors: VectorStore
+  /** Told of each vector that changed, once at least; left out: nobody is. */
+  updates?: UpdateSink
   clock: Clock
   settings: PipelineSettings
 }
