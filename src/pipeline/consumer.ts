@@ -53,12 +53,14 @@ export class Consumer {
     const outcomes = new Map<string, number>()
     const letters: DeadLetter[] = []
     const nowMs = this.parts.clock.nowMs()
+    const horizonDays = this.longestHorizon()
     for (const record of batch) {
       // What was read in this ownership is in the state or held already.
       if (record.offset < partition.read[topicIndex]!) continue
       let outcome: string
       try {
-        outcome = this.apply(partition, topicIndex, this.parts.decoder.decode(record), record, nowMs)
+        const said = this.parts.decoder.decode(record)
+        outcome = this.apply(partition, topicIndex, said, record, { nowMs, horizonDays })
       } catch (error) {
         if (error instanceof UnavailableError) {
           this.retryFrom(partition, error)
@@ -81,9 +83,9 @@ export class Consumer {
     topicIndex: number,
     record: UserRecord,
     { offset, appendTimeMs }: SourceRecord,
-    nowMs: number,
+    { nowMs, horizonDays }: { nowMs: number; horizonDays: number | null },
   ): string {
-    const { control, scheduler, settings, snapshots } = this.parts
+    const { control, scheduler, settings } = this.parts
     const { view } = control
     let outcome: string = record.kind
     const timeMs =
@@ -99,7 +101,7 @@ export class Consumer {
     switch (record.kind) {
       case 'event':
         // S4: judged at the append time; a reader's clock that runs ahead must not drop events for good.
-        if (isLate(timeMs, appendTimeMs, this.longestHorizon(snapshots))) outcome = 'late'
+        if (isLate(timeMs, appendTimeMs, horizonDays)) outcome = 'late'
         else outcome = applyEvent(state, record.event, partition.caps)
         if (outcome === 'applied') partition.grow(entry, eventBytes(record.event))
         break
@@ -126,9 +128,10 @@ export class Consumer {
   }
 
   /** An event is late only if no model in use would see it. */
-  private longestHorizon(snapshots: Snapshots): number | null {
+  private longestHorizon(): number | null {
+    const { control, snapshots } = this.parts
     let longest = 0
-    for (const model of this.parts.control.view.models.inUse) {
+    for (const model of control.view.models.inUse) {
       const days = snapshots.horizonOf(model)
       if (days === null) return null
       longest = Math.max(longest, days)
