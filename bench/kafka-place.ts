@@ -1,6 +1,7 @@
 /** Topics on a real broker for a bench, and events of the synthetic world in them as producers would have written them. */
 
 import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { settingsSchema } from '../src/config/settings.ts'
 import type { KafkaSettings } from '../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../src/drivers/kafka/partitioner.ts'
@@ -29,6 +30,8 @@ export const CAPS: WindowCaps = { paybill: 250, miniprogram: 150, spm: 150, app:
 const BATCH_RECORDS = 100
 /** Batches on their way at once. */
 const BATCHES_MAX = 64
+/** Between two turns of the event loop. */
+const TURN_RECORDS = 500
 const SEED = 1
 
 /** Where a bench's topics are; it goes to child processes as JSON. */
@@ -61,7 +64,7 @@ export function kafkaSettingsOf(
   return { ...rest, brokers: [bootstrap], groupId, topicPrefix: prefix, tls: null, sasl: null, ...over }
 }
 
-/** @param groups one changelog and set of control topics each: what one group has written is not there for the next */
+/** Topics of events and their dead letters; freshet's own topics are each group's. */
 export async function createPlace(bootstrap: string, partitionCount: number): Promise<Place> {
   const place = { bootstrap, prefix: uniqueName('bench'), partitionCount }
   const configEntries = [{ name: 'message.timestamp.type', value: 'LogAppendTime' }]
@@ -121,6 +124,7 @@ export class EventWriter {
   private readonly encoder = createRecordEncoder('avro-single-object')
   private readonly open = new Map<string, { key: Buffer; value: Buffer }[]>()
   private readonly sending = new Set<Promise<unknown>>()
+  private added = 0
 
   private constructor(place: Place, producer: SafeProducer) {
     this.place = place
@@ -143,6 +147,8 @@ export class EventWriter {
     this.open.set(name, batch)
     batch.push({ key, value: value! })
     if (batch.length >= BATCH_RECORDS) this.send(name)
+    // Making events takes long: answers must be read meanwhile, or they count as late.
+    if (++this.added % TURN_RECORDS === 0) await setImmediate()
     if (this.sending.size >= BATCHES_MAX) await Promise.race(this.sending)
     return value!.length
   }
