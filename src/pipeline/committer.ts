@@ -42,6 +42,12 @@ export class Committer {
     return this.underWay
   }
 
+  /** A commit that begins now: one that is under way doesn't know what was acknowledged since. */
+  async commitAnew(): Promise<void> {
+    await this.underWay?.catch(() => {})
+    await this.commitOnce()
+  }
+
   /** Reading stops while too many users or records wait, and memory stays flat (design 2). */
   keepBounds(): void {
     const { isBounded, ownership, settings } = this.parts
@@ -55,8 +61,9 @@ export class Committer {
       users / settings.dirtyUsersMax,
       this.unacknowledged() / settings.unacknowledgedRecordsMax,
     )
-    if (!this.paused && share >= 1 && isBounded()) this.setPaused(true)
-    else if (this.paused && (share < RESUME_SHARE || !isBounded())) this.setPaused(false)
+    const isFull = share >= (this.paused ? RESUME_SHARE : 1) && isBounded()
+    // Again while it lasts: partitions may have come since.
+    if (isFull || this.paused) this.setPaused(isFull)
     const excess = bytes - settings.memoryBytesMax
     if (excess <= 0) return
     for (const partition of ownership.partitions.values())

@@ -88,7 +88,10 @@ export class Updater implements SourceListener {
     this.refresher = new Refresher({ ...parts, ownership, control, scheduler, flusher, snapshots, stopping })
     this.consumer = new Consumer({ ...parts, pauses, ownership, control, scheduler, snapshots, stopping })
     this.committer = new Committer({ ...parts, pauses, ownership, isBounded: () => this.refreshing })
-    ownership.taken = () => this.lookAtEverybody()
+    ownership.taken = () => {
+      this.committer.keepBounds()
+      this.lookAtEverybody()
+    }
     ownership.failed = (error) => this.fail(error)
     control.changed = () => {
       for (const partition of ownership.partitions.values()) partition.caps = caps()
@@ -177,7 +180,7 @@ export class Updater implements SourceListener {
     await this.parts.source.stop()
     this.stopping.abort()
     this.waker.wake()
-    if (this.failure === undefined) await this.commitOnce()
+    if (this.failure === undefined) await this.committer.commitAnew()
     await this.ownership.stop()
   }
 
