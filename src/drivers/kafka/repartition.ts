@@ -105,6 +105,6 @@ export class Repartition {
 }
 
 /** One a topic: members of a group share the same partition numbers of the same topics. */
-export function groupOf(groupId: string, topic: string): string {
+function groupOf(groupId: string, topic: string): string {
   return `${groupId}.repartition.${topic}`
 }

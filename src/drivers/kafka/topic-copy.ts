@@ -182,10 +182,10 @@ export class TopicCopy implements SourceListener {
       await this.append(record, copy)
       stretch.landed(record.offset)
     } catch (error) {
+      // A stop that didn't wait any longer breaks everything that is under way.
+      if (!stretch.isBroken && !this.isStopped) this.tell(error)
       stretch.isBroken = true
       this.source.pause([record.partition])
-      // A stop that didn't wait any longer breaks everything that is under way.
-      if (!this.isStopped) this.tell(error)
     } finally {
       stretch.underWay--
       this.underWay--

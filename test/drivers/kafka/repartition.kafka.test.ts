@@ -3,9 +3,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import kafkajs from 'kafkajs'
+import type { KafkaSettings } from '../../../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../../../src/drivers/kafka/partitioner.ts'
 import { Repartition } from '../../../src/drivers/kafka/repartition.ts'
 import type { SourceRecord } from '../../../src/events/source-record.ts'
+import { unavailable } from '../../../src/pipeline/channels.ts'
 import { systemClock } from '../../../src/pipeline/clock.ts'
 import { kafkaSettings, startedSource, until } from '../../kafka/driver-fixture.ts'
 import { kafkaMissing } from '../../kafka/jars.ts'
@@ -35,15 +38,21 @@ async function newTopics(): Promise<Topics> {
 }
 
 /** A stage as a worker runs it; closed when the test ends, if it wasn't before. */
-async function startStage(t: TestContext, { bootstrap, group, from, to }: Topics, commitIntervalMs = 50) {
-  const settings = kafkaSettings(bootstrap, group, { sessionTimeoutMs: 1_500 })
+async function startStage(
+  t: TestContext,
+  { bootstrap, group, from, to }: Topics,
+  over: Partial<KafkaSettings> = { sessionTimeoutMs: 1_500 },
+  beforeStart = async () => {},
+) {
+  const settings = kafkaSettings(bootstrap, group, over)
   const topics = [{ from, to }]
-  const stage = await Repartition.open({ settings, clock: systemClock, topics, commitIntervalMs })
+  const stage = await Repartition.open({ settings, clock: systemClock, topics, commitIntervalMs: 50 })
   const watched: { stage: Repartition; failure?: unknown } = { stage }
   stage.failed = (error) => {
     watched.failure = error
   }
   t.after(() => stage.close())
+  await beforeStart()
   await stage.start()
   return watched
 }
@@ -68,6 +77,13 @@ async function committed({ bootstrap, group, from }: Topics): Promise<number> {
   return found
     .flatMap(({ partitions }) => partitions)
     .reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
+}
+
+async function configure(bootstrap: string, topic: string, name: string, value: string): Promise<void> {
+  const resources = [
+    { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] },
+  ]
+  await withAdmin(bootstrap, (admin) => admin.alterConfigs({ validateOnly: false, resources }))
 }
 
 /** As kcat reads them: it knows every compression. */
@@ -166,6 +182,29 @@ function register(): void {
       assert.equal(watched.failure, undefined)
     })
 
+  test('while the copy can’t be written, all is tried again; then nothing is lost, and the last of each comes in order', async (t) => {
+    const topics = await newTopics()
+    const { bootstrap, to } = topics
+    await fill(topics, 0, 20)
+    let untold = 0
+    const end = unavailable.subscribe(({ error }) => {
+      if (error.message.includes(to)) untold++
+    })
+    t.after(end)
+    const isGone = async () => {
+      await withAdmin(bootstrap, (admin) => admin.deleteTopics({ topics: [to] }))
+    }
+    const watched = await startStage(t, topics, { requestTimeoutMs: 300 }, isGone)
+    await until('each partition was tried again', () => untold > 2 * SOURCE_PARTITIONS)
+    await fill(topics, 20, 20)
+    assert.equal(await committed(topics), 0)
+    await createTopic(bootstrap, to, COPY_PARTITIONS)
+    await until('all is committed', async () => (await committed(topics)) === 40 * USERS.length)
+    await watched.stage.close()
+    await assertCopied(topics, 'allowed')
+    assert.equal(watched.failure, undefined)
+  })
+
   test('two workers share a topic, and one that leaves hands on what it has committed', async (t) => {
     const topics = await newTopics()
     const { bootstrap, to } = topics
@@ -183,14 +222,7 @@ function register(): void {
   test('a record that the copy refuses is a dead letter of its source, and the others go on', async (t) => {
     const topics = await newTopics()
     const { bootstrap, from, to } = topics
-    await withAdmin(bootstrap, (admin) =>
-      admin.alterConfigs({
-        validateOnly: false,
-        resources: [
-          { type: 2, name: to, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] },
-        ] as never,
-      }),
-    )
+    await configure(bootstrap, to, 'cleanup.policy', 'compact')
     await createTopic(bootstrap, `${from}.dlq`, SOURCE_PARTITIONS)
     await produce(bootstrap, from, [
       { partition: 2, key: 'user-1', value: 'before' },
