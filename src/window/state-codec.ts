@@ -1,7 +1,7 @@
 /** A user's state as bytes: one version byte, then zstd over an Avro single object of schemas/user-state.avsc. */
 
 import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { ConfigError } from '../errors.ts'
+import { ConfigError, RecordError } from '../errors.ts'
 import { type AvroCodec, avroCodec } from '../events/own-schemas.ts'
 import { type AvroState, fromAvro, toAvro } from './avro-state.ts'
 import type { UserState } from './user-state.ts'
@@ -52,20 +52,27 @@ export function encodeState(state: UserState, bytesMax = STATE_BYTES_MAX): Uint8
 export function decodeState(bytes: Uint8Array): UserState {
   codec ??= avroCodec<AvroState>('user-state')
   const version = bytes[0] ?? 0
-  if (version > WRAPPING_VERSION)
-    throw new ConfigError(
-      'state-newer',
-      `expected a user state of version ${WRAPPING_VERSION} or older, got version ${version}: run the freshet that wrote it, or a newer one`,
-    )
+  if (version > WRAPPING_VERSION) throw newer(`version ${version}`)
   try {
     if (version !== WRAPPING_VERSION) throw new Error(`version byte ${version}`)
     const inflated = zstdDecompressSync(bytes.subarray(1), { maxOutputLength: INFLATED_BYTES_MAX })
     return fromAvro(codec.decode(inflated))
   } catch (cause) {
+    // Its checksum is right, so the bytes are as they were written: by somebody whose schema we don't have.
+    if (cause instanceof RecordError && cause.code === 'record-schema-unknown')
+      throw newer('a schema that came later', cause)
     throw new ConfigError(
       'state-damaged',
       `expected a user state, got ${bytes.length} bytes that hold none: check the disk, and restore the data directory from a backup`,
       { cause },
     )
   }
+}
+
+function newer(found: string, cause?: RecordError): ConfigError {
+  return new ConfigError(
+    'state-newer',
+    `expected a user state of version ${WRAPPING_VERSION} or older, got ${found}: upgrade this freshet to the one that wrote it, or to a newer one`,
+    { cause },
+  )
 }

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { ConfigError } from '../../src/errors.ts'
+import { avroType, encodeAvro } from '../../src/events/avro.ts'
 import type { BehaviorEvent } from '../../src/events/behavior-event.ts'
 import type { EventId } from '../../src/events/ids.ts'
+import { ownSchema } from '../../src/events/own-schemas.ts'
+import { singleObjectFrame } from '../../src/events/single-object.ts'
 import { applyEvent, applyTombstone, emptyState } from '../../src/window/apply.ts'
+import { toAvro } from '../../src/window/avro-state.ts'
 import { decodeState, encodeState } from '../../src/window/state-codec.ts'
 import type { UserState } from '../../src/window/user-state.ts'
 import { caps, records, search, stateOf, TENANT, USER, written } from './arbitraries.ts'
@@ -118,6 +123,18 @@ test('a state of a newer version is refused by name', () => {
   const bytes = encodeState(fullState())
   bytes[0] = 9
   assert.throws(() => decodeState(bytes), { code: 'state-newer', name: 'ConfigError' })
+})
+
+test('a state of a newer schema is refused by name, too, and not taken for damaged', () => {
+  const schema = structuredClone(ownSchema('user-state')) as { fields: object[] }
+  schema.fields.push({ name: 'mood', type: 'string', default: '' })
+  const type = avroType(schema)
+  const value = { ...toAvro(fullState()), mood: 'curious' }
+  const bytes = Buffer.concat([
+    Buffer.from([1]),
+    zstdCompressSync(Buffer.concat([singleObjectFrame(type), encodeAvro(type, value)])),
+  ])
+  assert.throws(() => decodeState(bytes), { code: 'state-newer', message: /upgrade this freshet/ })
 })
 
 test('a state above its limit names the user and the settings to change', () => {
