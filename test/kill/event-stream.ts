@@ -20,14 +20,20 @@ export interface StreamOptions {
   producer: SafeProducer
   topics: StreamTopics
   partitionCount: number
-  userCount: number
   random: SeededRandom
 }
 
 const KINDS = ['search', 'again', 'features', 'no features', 'forget', 'rubbish'] as const
 const WEIGHTS = [100, 6, 14, 2, 3, 2]
-const BATCH_RECORDS = 6
-const PAUSE_MS = 40
+const BATCH_RECORDS = 4
+const PAUSE_MS = 50
+/**
+ * Users come one after another, do a few things and are seldom seen again: whatever is lost of one of them, no later event
+ * makes good.
+ */
+const RECORDS_PER_USER = 4
+const NEW_USERS = 16
+const NEW_SHARE = 0.75
 /** How far back an event may have happened: they come out of order. */
 const BACK_MS_MAX = 3_600_000
 /** Repetitions are of the newest: what a producer sends twice. */
@@ -46,6 +52,7 @@ export class EventStream {
   private readonly options: StreamOptions
   private readonly encoder = createRecordEncoder('avro-raw')
   private readonly lately: Sending[] = []
+  private drawn = 0
   private made = 0
   private isPaused = false
   private running: Promise<void> | undefined
@@ -63,6 +70,12 @@ export class EventStream {
   /** What is on its way goes on. */
   pause(): void {
     this.isPaused = true
+  }
+
+  /** As many records as these at once, durable when it resolves. */
+  async burst(records: number): Promise<void> {
+    const batch = Array.from({ length: records }, () => this.next())
+    await Promise.all(batch.map((one) => this.send(one)))
   }
 
   /** Resolves when everything that was begun is durable. */
@@ -97,8 +110,8 @@ export class EventStream {
   }
 
   private next(): Sending {
-    const { random, userCount } = this.options
-    const user = `u${random.integer(0, userCount - 1)}` as UserId
+    const { random } = this.options
+    const user = this.user()
     const kind = KINDS[random.weighted(WEIGHTS)]!
     switch (kind) {
       case 'search':
@@ -118,6 +131,13 @@ export class EventStream {
           headers: [],
         }
     }
+  }
+
+  private user(): UserId {
+    const { random } = this.options
+    const newest = NEW_USERS + Math.floor(this.drawn++ / RECORDS_PER_USER)
+    const isNew = random.uniform() < NEW_SHARE
+    return `u${random.integer(isNew ? newest - NEW_USERS : 0, newest)}` as UserId
   }
 
   private search(user: UserId): Sending {

@@ -49,7 +49,9 @@ async function install(): Promise<void> {
   const { KafkaDeadLetters } = await import('../../src/drivers/kafka/kafka-dead-letters.ts')
   const { KafkaEventSource } = await import('../../src/drivers/kafka/kafka-event-source.ts')
   const { QdrantVectorStore } = await import('../../src/drivers/qdrant/qdrant-vector-store.ts')
-  around(Refresher.prototype, 'embed', (call) => during('encode', call))
+  around(Refresher.prototype, 'embed', (call) =>
+    isNow('hang') ? new Promise(() => {}) : during('encode', call),
+  )
   around(QdrantVectorStore.prototype, 'upsert', (call) => thenDie('upserted', () => during('upsert', call)))
   await inSqlite()
   around(KafkaChangelog.prototype, 'append', (call, args) => {

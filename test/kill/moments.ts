@@ -30,6 +30,8 @@ export const STARTING_MOMENTS = [
 
 /** By those who watch: they need no help from within. */
 const OUTER_MOMENTS = [
+  /** No kill: from then on embedding never ends. */
+  'hang',
   /** Nothing is under way. */
   'idle',
   /** It has just heard that the group moves on, because of another who joins. */

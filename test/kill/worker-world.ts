@@ -1,5 +1,6 @@
 /** A world of worker processes over a real broker: topics, a shared store of vectors, users, an operator, and the verdict. */
 
+import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,7 +31,6 @@ import { judge, placeOf, readLog, type Verdict } from './worker-oracle.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const PARTITIONS = 4
-const USERS = 40
 const QUIET_MS_MAX = 60_000
 /** From quiet to the last thing that has a time of its own: a slow group's refresh, an old text's end. */
 const SETTLE_MS_MAX = 20_000
@@ -46,7 +46,21 @@ export interface WorldOptions {
   sessionTimeoutMs?: number
 }
 
+/** A wrong world is wrong in many places: the first tell what it is about. */
+const WRONG_SHOWN = 12
+
+export function assertAllRight({ users, compared, wrong }: Verdict, about = ''): void {
+  const shown = wrong.slice(0, WRONG_SHOWN).join('\n')
+  assert.equal(
+    wrong.length,
+    0,
+    `${wrong.length} of ${compared} vectors and more are wrong ${about}:\n${shown}`,
+  )
+  assert.ok(users > 0 && compared > users, `expected users with vectors, got ${users} with ${compared}`)
+}
+
 export class WorkerWorld {
+  readonly partitionCount = PARTITIONS
   readonly workers: readonly WorkerProcess[]
   readonly stream: EventStream
   readonly operator: Operator
@@ -104,7 +118,6 @@ export class WorkerWorld {
       producer,
       topics: { search: search!, tabular: tabular!, tombstone: tombstone! },
       partitionCount: PARTITIONS,
-      userCount: USERS,
       random: new SeededRandom(seed, 'stream'),
     })
     this.operator = new Operator(this.workers, new SeededRandom(seed, 'operator'))
