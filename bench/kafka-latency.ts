@@ -37,9 +37,9 @@ import { type Measurement, measurement, ratio, writeResult } from './result.ts'
 
 const { BENCH_SCALE = '1', QDRANT_URL } = process.env
 const PARTITIONS = 4
-const USERS = 400
+const USERS = 200
 /** Of each user, before anything is measured. */
-const WINDOW_EVENTS = 60
+const WINDOW_EVENTS = 40
 const SHARES = [0.1, 0.5, 0.9] as const
 const REPETITIONS = 3
 const RUN_MS = 25_000 * Number(BENCH_SCALE)

@@ -17,8 +17,9 @@ import { owner } from '../src/pipeline/channels.ts'
 import { systemClock } from '../src/pipeline/clock.ts'
 import type { PipelineSettings } from '../src/pipeline/settings.ts'
 import type { VectorStore } from '../src/vectors/vector-store.ts'
+import type { WindowCaps } from '../src/window/user-state.ts'
 import type { OwnTopics, Place } from './kafka-place.ts'
-import { openWorker } from './kafka-worker.ts'
+import { FREE_MODEL, openWorker } from './kafka-worker.ts'
 import { type BenchServer, benchSettings, openStore } from './qdrant-server.ts'
 
 /** Where all members write vectors: a file, or collections of a prefix on a server. */
@@ -33,6 +34,8 @@ export interface MemberOptions {
   vectors: VectorPlace
   /** Directory of the model; null: one that costs nothing. */
   bundle: string | null
+  /** Of the model that costs nothing. */
+  slots?: WindowCaps
   kafka: Partial<KafkaSettings>
   settings: Partial<PipelineSettings>
 }
@@ -95,7 +98,9 @@ async function modelOf(bundle: string, folder: string) {
 }
 
 async function run(options: MemberOptions): Promise<void> {
-  const say = (message: MemberMessage) => process.send?.(message)
+  const say = (message: MemberMessage) => {
+    if (process.connected) process.send!(message)
+  }
   const { bundle, folder } = options
   const vectors = await openVectors(options.vectors)
   const upsert = vectors.upsert.bind(vectors)
@@ -106,7 +111,9 @@ async function run(options: MemberOptions): Promise<void> {
     return refused
   }
   owner.subscribe(({ stage, partitions }) => say({ kind: 'owner', stage, partitions, atMs: Date.now() }))
-  const model = bundle === null ? {} : await modelOf(bundle, folder)
+  const { slots = FREE_MODEL.slots } = options
+  const free = { model: { ...FREE_MODEL, slots } }
+  const model = bundle === null ? free : await modelOf(bundle, folder)
   const { place, group, own, kafka, settings } = options
   const worker = await openWorker({ place, group, own, folder, vectors, kafka, settings, ...model })
   setInterval(() => {
