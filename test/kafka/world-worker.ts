@@ -1,9 +1,11 @@
 /** A worker of a world (world.ts): the whole pipeline over the Kafka driver, with places where a test may stand in its way. */
 
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { GroupMember } from '../../src/drivers/kafka/group-member.ts'
 import { KafkaChangelog } from '../../src/drivers/kafka/kafka-changelog.ts'
 import { KafkaCluster } from '../../src/drivers/kafka/kafka-cluster.ts'
 import { KafkaControlLog } from '../../src/drivers/kafka/kafka-control-log.ts'
@@ -11,7 +13,6 @@ import { KafkaDeadLetters } from '../../src/drivers/kafka/kafka-dead-letters.ts'
 import { KafkaEventSource } from '../../src/drivers/kafka/kafka-event-source.ts'
 import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
-import { tombstoneReader } from '../../src/drivers/sqlite/event-log.ts'
 import { SqliteDatabase } from '../../src/drivers/sqlite/sqlite-database.ts'
 import { LOCAL_STATES_MIGRATIONS, SqliteLocalStates } from '../../src/drivers/sqlite/sqlite-local-states.ts'
 import { UnavailableError } from '../../src/errors.ts'
@@ -23,6 +24,7 @@ import { ChangelogStateStore } from '../../src/pipeline/changelog-state-store.ts
 import { systemClock } from '../../src/pipeline/clock.ts'
 import type { EventSource } from '../../src/pipeline/event-source.ts'
 import { DEFAULT_PIPELINE_SETTINGS, type PipelineSettings } from '../../src/pipeline/settings.ts'
+import { tombstoneReader } from '../../src/pipeline/tombstone-reader.ts'
 import { Updater } from '../../src/pipeline/updater.ts'
 import type { VectorStore } from '../../src/vectors/vector-store.ts'
 import type { PipelineModules } from '../pipeline/consistency/pipeline-modules.ts'
@@ -67,6 +69,8 @@ export interface Worker {
   stop(): Promise<void>
   /** It can't reach its group any more, and doesn't know that others take over; all else of it goes on. */
   partFromGroup(): void
+  /** It reads and writes on, and stays a member until the group moves on; it joins no other generation. */
+  joinNoMore(): void
   /** As at SIGKILL: nothing of it gets out any more, and nobody is told. */
   kill(): void
 }
@@ -179,26 +183,33 @@ export async function openWorker(t: TestContext, world: World, options: WorkerOp
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= (async () => {
-      await updater.stop()
-      await source.close()
-      await running
-      await close()
-      database.close()
+      try {
+        await updater.stop()
+      } finally {
+        await source.close()
+        await running
+        await close()
+        database.close()
+      }
     })()
     return stopped
   }
   const partFromGroup = () => (Reflect.get(source, 'cluster') as KafkaCluster).close()
+  const joinNoMore = () => (Reflect.get(source, 'member') as GroupMember).stop()
+  let isKilled = false
   t.after(async () => {
     life.bury()
-    await stop()
+    // Who was killed has nowhere to put its last checkpoint.
+    await stop().catch((error) => assert.ok(isKilled, error))
     if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
   })
   const kill = () => {
+    isKilled = true
     life.die()
     partFromGroup()
     void producer.close(0)
   }
-  return { updater, source, changelog, failures, stop, partFromGroup, kill }
+  return { updater, source, changelog, failures, stop, partFromGroup, joinNoMore, kill }
 }
 
 /** Waits until the workers own all partitions between them. */
@@ -214,6 +225,7 @@ export async function ownAll(world: World, ...workers: readonly Worker[]): Promi
 /** Waits until the group's offsets are the ends of the topics: everything said is acknowledged. */
 export async function committedAll(world: World, worker: Worker): Promise<void> {
   await until('all is committed', async () => {
+    assert.deepEqual(worker.failures, [])
     for (let partition = 0; partition < world.partitionCount; partition++) {
       const [committed, ends] = await Promise.all([
         worker.source.committed(partition),
@@ -230,6 +242,11 @@ export class Gate {
   /** Calls that wait now. */
   waiting = 0
   private opened: PromiseWithResolvers<void> | undefined
+
+  /** Make it before the workers: it opens when the test ends, so that they can. */
+  constructor(t: TestContext) {
+    t.after(() => this.release())
+  }
 
   hold(): void {
     this.opened ??= Promise.withResolvers()
