@@ -43,6 +43,7 @@ export class DeferredVectorStore implements VectorStore {
     return refused
   }
   get: VectorStore['get'] = async (name, ids, names) => this.there.get(name, ids, names)
+  lacks: VectorStore['lacks'] = async (name, vectorName) => this.there.lacks(name, vectorName)
   purgeStubs: VectorStore['purgeStubs'] = async (name, beforeMs) => this.there.purgeStubs(name, beforeMs)
   search: VectorStore['search'] = async (name, query) => this.there.search(name, query)
   differences: VectorStore['differences'] = async (name) => this.there.differences(name)

@@ -27,6 +27,11 @@ export interface HousekeepingParts {
 const INTERVAL_MS = 60_000
 /** How often it is looked whether a change has been back-filled. */
 const LOOK_MS = 500
+/**
+ * After its own back-fill a worker waits so long for the others'. Users that they will never fill, the parked ones, are
+ * nothing to wait for. A guess: many times the difference between shares that are as good as equal.
+ */
+const OTHERS_MS_MAX = 3_600_000
 /** V3: a write that was sent before may still land on a younger stub. */
 const STUB_AGE_MS = DAY_MS
 
@@ -37,6 +42,9 @@ export class Housekeeping {
   /** Users in a micro-batch when the sweep under `backfilled` ended: what they wait for may still be on its way. */
   private inFlight: Set<UserEntry> | undefined
   private backfilled: View | undefined
+  /** When, and in which epoch: a take-over brings users who were not looked at. */
+  private backfilledMs = 0
+  private backfilledEpoch = 0
 
   constructor(parts: HousekeepingParts) {
     this.parts = parts
@@ -119,7 +127,7 @@ export class Housekeeping {
   private noticeBackfill(): void {
     const { control, ownership, sweep } = this.parts.updater
     const { view } = control
-    if (this.backfilled === view || !sweep.idle) {
+    if (this.isBackfilled(view) || !sweep.idle) {
       this.inFlight = undefined
       return
     }
@@ -129,7 +137,25 @@ export class Housekeeping {
       ),
     )
     for (const entry of this.inFlight) if (entry.inFlight.size === 0) this.inFlight.delete(entry)
-    if (this.inFlight.size === 0) this.backfilled = view
+    if (this.inFlight.size > 0) return
+    this.backfilled = view
+    this.backfilledMs = this.parts.clock.nowMs()
+    this.backfilledEpoch = ownership.epoch
+  }
+
+  private isBackfilled(view: View): boolean {
+    return this.backfilled === view && this.backfilledEpoch === this.parts.updater.ownership.epoch
+  }
+
+  /**
+   * Whether somebody may not have the vector yet who is to have it. A sweep of ours tells of our own users; of those of other
+   * workers only the store can tell.
+   */
+  private async isBeingFilled(view: View, collection: CollectionName, name: VectorName): Promise<boolean> {
+    const { clock, updater, vectors } = this.parts
+    if (!this.isBackfilled(view)) return true
+    if (updater.ownership.ownsAll || clock.nowMs() - this.backfilledMs >= OTHERS_MS_MAX) return false
+    return vectors.lacks(collection, name)
   }
 
   /** Moves readers to new texts once these are back-filled. @returns names that nobody reads or writes */
@@ -142,7 +168,8 @@ export class Housekeeping {
     const readers = new Map<InstructionId, VectorName>()
     for (const [id, wanted] of texts.readerNames) {
       const current = info.readerNames.get(id)
-      const mustWait = current !== undefined && texts.texts.has(current) && this.backfilled !== view
+      const isNew = current !== undefined && current !== wanted && texts.texts.has(current)
+      const mustWait = isNew && (await this.isBeingFilled(view, collection, wanted))
       readers.set(id, mustWait ? current : wanted)
     }
     if (!sameEntries(readers, info.readerNames)) await vectors.setReaderNames(collection, readers)

@@ -56,6 +56,11 @@ export class Ownership {
     return this.stageNow
   }
 
+  /** No other worker holds any partition. */
+  get ownsAll(): boolean {
+    return this.stageNow === 'owner' && this.partitions.size === this.parts.source.partitionCount
+  }
+
   /** The day as of which windows are read, days since the Unix epoch; it never goes back, whatever the clocks say. */
   get day(): number {
     return this.dayNow

@@ -151,6 +151,8 @@ export interface VectorStore {
     ids: readonly PointId[],
     vectorNames?: readonly VectorName[],
   ): Promise<Map<PointId, StoredPoint>>
+  /** Whether any point that has vectors has none of this name. May read all points. @throws {ConfigError} `collection-missing` */
+  lacks(name: CollectionName, vectorName: VectorName): Promise<boolean>
   /** Purges stubs written before the given time by one delete with a filter (V3). @returns how many */
   purgeStubs(name: CollectionName, writtenBeforeMs: number): Promise<number>
 

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, suite, test } from 'node:test'
+import { userKey } from '../../src/events/ids.ts'
 import type { InstructionId } from '../../src/instructions/instruction.ts'
 import { vectorName } from '../../src/instructions/instruction.ts'
-import { aliasName } from '../../src/vectors/names.ts'
+import { aliasName, pointId } from '../../src/vectors/names.ts'
 import { type Fixture, openFixture, ref, search } from '../cli/standalone-fixture.ts'
 
 const DAY_MS = 86_400_000
@@ -65,6 +66,68 @@ suite('housekeeping', () => {
       from: { users: [ref('ada')] },
     })
     assert.deepEqual([neighbours.length, stale], [1, false])
+  })
+
+  /** A user of another worker, as that has written the point so far. */
+  async function writeOther(...texts: (string | null)[]): Promise<void> {
+    const { vectors, updater } = fixture.standalone.parts
+    const { name, dimensions } = await main()
+    const id = pointId(userKey('default' as never, 'other' as never))
+    const vector = new Float32Array(dimensions).fill(1 / Math.sqrt(dimensions))
+    const names = texts.map((text) =>
+      text === null ? vectorName('general' as never, null) : vectorName(NEXT, text),
+    )
+    const payload = {
+      userId: 'other' as never,
+      tenantId: 'default' as never,
+      segment: null,
+      lastEventAtMs: null,
+      asOfDay: '2026-06-01',
+      inputHash: 'of another',
+      model: updater.control.view.main.model,
+      expiresAtMs: null,
+    }
+    const point = {
+      kind: 'vectors' as const,
+      id,
+      payload,
+      vectors: new Map(names.map((one) => [one, vector])),
+    }
+    await vectors.upsert(name, { epoch: 1, write: texts.length }, [point])
+  }
+
+  test('where others hold partitions, readers keep the old text until their users have a vector, too', async () => {
+    const { housekeeping, updater } = fixture.standalone.parts
+    await writeOther(null, OLD)
+    Object.defineProperty(updater.ownership, 'ownsAll', { value: false })
+    await fixture.service.addInstruction({ id: NEXT, text: NEW })
+    await fixture.settle()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, OLD))
+    fixture.clock.nowMs += 60_000
+    await housekeeping.tick()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, OLD))
+    await writeOther(null, OLD, NEW)
+    fixture.clock.nowMs += 60_000
+    await housekeeping.tick()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, NEW))
+  })
+
+  test('a user whom nobody fills, a parked one, keeps readers for an hour at most, and for no time where one owns all', async () => {
+    const { housekeeping, updater } = fixture.standalone.parts
+    await writeOther(null, OLD)
+    Object.defineProperty(updater.ownership, 'ownsAll', { value: false, configurable: true })
+    await fixture.service.addInstruction({ id: NEXT, text: NEW })
+    await fixture.settle()
+    fixture.clock.nowMs += 3_599_000
+    await housekeeping.tick()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, OLD))
+    fixture.clock.nowMs += 60_000
+    await housekeeping.tick()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, NEW))
+    Object.defineProperty(updater.ownership, 'ownsAll', { value: true })
+    await fixture.service.addInstruction({ id: NEXT, text: 'Then what?' })
+    await fixture.settle()
+    assert.equal(await readersOf(NEXT), vectorName(NEXT, 'Then what?'))
   })
 
   test('the old text is embedded for the time that readers have, then its vectors go', async () => {

@@ -146,6 +146,25 @@ export function writePromises(scene: StoreScene): void {
     assert.deepEqual([...left.keys()].sort(), ['refilled', 'p', 'young'].map(idOf).sort())
   })
 
+  promise('it is known whether any point lacks a name; stubs lack none', async () => {
+    const name = await scene.fresh([A, B])
+    assert.equal(await scene.store.lacks(name, A), false)
+    await scene.store.upsert(name, { epoch: 1, write: 1 }, [
+      stubOf('u0'),
+      pointOf('u1', { [A]: unit(0), [B]: unit(1) }),
+      pointOf('u2', { [A]: unit(0) }),
+    ])
+    assert.equal(await scene.store.lacks(name, A), false)
+    assert.equal(await scene.store.lacks(name, B), true)
+    await scene.store.upsert(name, { epoch: 1, write: 2 }, [pointOf('u2', { [A]: unit(0), [B]: unit(1) })])
+    assert.equal(await scene.store.lacks(name, B), false)
+    // A name that was dropped and made again is nobody's.
+    await scene.store.dropVectorNames(name, [B])
+    assert.equal(await scene.store.lacks(name, B), true)
+    await scene.store.ensureVectorNames(name, [B])
+    assert.equal(await scene.store.lacks(name, B), true)
+  })
+
   promise('a user whose payload is too large is named, and the others are written', async () => {
     const name = await scene.fresh([A])
     const large = pointOf('large', { [A]: unit(0) }, { segment: 'x'.repeat(PAYLOAD_BYTES_MAX) })

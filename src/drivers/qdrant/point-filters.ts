@@ -2,6 +2,7 @@
 
 import type { Schemas } from '@qdrant/js-client-rest'
 import { invariant } from '../../errors.ts'
+import type { VectorName } from '../../instructions/instruction.ts'
 import type { PointId, SearchFilter, WriteVersion } from '../../vectors/vector-store.ts'
 import { toTime } from './point-payload.ts'
 
@@ -34,6 +35,12 @@ export function searchFilter(
 
 export function stubFilter(): Filter {
   return { must: [{ key: 'stub', match: { value: true } }] }
+}
+
+/** Points that have vectors, but not this one. @param vectorName null: no point has it */
+export function lackingFilter(vectorName: VectorName | null): Filter {
+  const stub = { key: 'stub', match: { value: true } }
+  return { must_not: [stub, ...(vectorName === null ? [] : [{ has_vector: vectorName }])] }
 }
 
 /** Points of the version or a newer one. */

@@ -22,7 +22,7 @@ import type {
 } from '../../vectors/vector-store.ts'
 import { refusedRequest } from './answers.ts'
 import { upsertAll } from './bulk-upsert.ts'
-import { oldStubFilter, toDeleteBy } from './point-filters.ts'
+import { lackingFilter, oldStubFilter, toDeleteBy } from './point-filters.ts'
 import { readPoints } from './point-reads.ts'
 import { PointSearch } from './point-search.ts'
 import type { PointBatch, PointWriter } from './point-writer.ts'
@@ -139,6 +139,11 @@ export class QdrantVectorStore implements VectorStore {
       if (!isVectorNameUnknown(error)) throw error
       return await read(await this.look(name))
     }
+  }
+
+  async lacks(name: CollectionName, vectorName: VectorName): Promise<boolean> {
+    const { server, vectorNames } = await this.look(name)
+    return this.catalogue.holdsAny(server, lackingFilter(vectorNames.has(vectorName) ? vectorName : null))
   }
 
   /** V3. @returns how many such stubs there were just before; one may be filled or come before they are deleted */

@@ -197,8 +197,13 @@ export class ServerCollections {
   /** Whether any point bears the version, or a newer one: where none does, the points are of a former time. */
   async holdsSince(name: CollectionName, version: WriteVersion): Promise<boolean> {
     const { server } = await this.existing(name)
+    return this.holdsAny(server, sinceFilter(version))
+  }
+
+  /** Whether any point passes the filter. */
+  async holdsAny(server: ServerName, filter: Schemas['Filter']): Promise<boolean> {
     const asked = { what: 'look for points', collection: server }
-    const body = { filter: sinceFilter(version), limit: 1, with_payload: false, with_vector: false }
+    const body = { filter, limit: 1, with_payload: false, with_vector: false }
     const { points } = await this.rest.result<Schemas['ScrollResult']>(asked, (api, init) =>
       api.scrollPoints({ collection_name: server, ...body }, init),
     )

@@ -122,6 +122,16 @@ export class SqliteVectorStore implements VectorStore {
     return found
   }
 
+  async lacks(name: CollectionName, vectorName: VectorName): Promise<boolean> {
+    return this.database.snapshot(() => {
+      const { number, numbers } = this.catalogue.existing(name)
+      // Layouts are JSON arrays of numbers: `[3,17]` becomes `,3,17,`.
+      const sql = `SELECT 1 FROM points_${number} WHERE layout IS NOT NULL AND
+        instr(',' || trim(layout, '[]') || ',', ?) = 0 LIMIT 1`
+      return this.database.prepare(sql).get(`,${numbers.get(vectorName) ?? 'none'},`) !== undefined
+    })
+  }
+
   /** V3: one delete with a filter; a stub that became a point meanwhile is none any more. */
   async purgeStubs(name: CollectionName, writtenBeforeMs: number): Promise<number> {
     return this.database.write(() => {

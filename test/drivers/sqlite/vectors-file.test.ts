@@ -35,6 +35,7 @@ function splitStore(writer: VectorStore, reader: VectorStore): VectorStore {
     setReaderNames: (name, names) => writer.setReaderNames(name, names),
     upsert: (name, version, points) => writer.upsert(name, version, points),
     get: (name, ids, names) => reader.get(name, ids, names),
+    lacks: (name, vectorName) => writer.lacks(name, vectorName),
     purgeStubs: (name, beforeMs) => writer.purgeStubs(name, beforeMs),
     search: (name, query) => reader.search(name, query),
     differences: (name) => reader.differences(name),

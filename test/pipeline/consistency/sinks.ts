@@ -46,6 +46,7 @@ export const NOT_IN_THE_MODEL = {
   dropVectorNames: absent,
   readerNames: absent,
   setReaderNames: absent,
+  lacks: absent,
   purgeStubs: absent,
   differences: absent,
   mend: absent,
