@@ -162,10 +162,10 @@ function assemble(
   const ofPipeline = { ...pipelineSettings(settings), sessionTimeoutMs: kafka.sessionTimeoutMs }
   const models = new Map([[model.id, model]])
   const caps = () => windowCaps(updater.control.view, models, ofPipeline)
-  const topicNames = settings.events.topics.map(({ topic }) => topic)
+  // Letters of a copied topic bear the name of the copy, unless the copy itself refused them.
+  const topicNames = new Set([...settings.events.topics.map(({ topic }) => topic), ...source.topics])
   const readAs = new Map(copiedTopics(settings).map(({ from, to }) => [from, to]))
-  const sources = new Map(copiedTopics(settings).map(({ from, to }) => [to, from]))
-  const letters = new KafkaLetters(producer, topicNames)
+  const letters = new KafkaLetters(producer, [...topicNames])
   const backend = kafkaBackend({ ...driver, directory, letters, model, readAs })
   const modelLog = { models: (after: number) => controlLog.models(after), appendModel: backend.appendModel }
   const wasUsedBefore = async () => (await source.committed(0)).size > 0
@@ -176,7 +176,7 @@ function assemble(
     decoder,
     store: new ChangelogStateStore(changelog, directory.states, caps),
     controlLog,
-    deadLetters: new KafkaDeadLetters(producer, (topic) => sources.get(topic) ?? topic),
+    deadLetters: new KafkaDeadLetters(producer),
     models,
     render: (_target, window) => userInput(model, render, window),
     vectors,

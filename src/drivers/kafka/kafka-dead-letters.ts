@@ -35,20 +35,17 @@ const KNOWN_AGAIN_MAX = 100_000
 
 export class KafkaDeadLetters implements DeadLetters {
   private readonly producer: SafeProducer
-  private readonly sourceOf: (topic: string) => string
   private readonly partitionCounts = new Map<string, number>()
   private readonly lately = new Set<string>()
 
-  /** @param sourceOf the topic that producers know, of one that is read in its place */
-  constructor(producer: SafeProducer, sourceOf: (topic: string) => string = (topic) => topic) {
+  constructor(producer: SafeProducer) {
     this.producer = producer
-    this.sourceOf = sourceOf
   }
 
   async put(letters: readonly DeadLetter[]): Promise<void> {
     const unknown = letters.filter((letter) => !this.lately.has(placeOf(letter)))
     const byTopic = Map.groupBy(unknown, ({ topic }) => topic)
-    await Promise.all([...byTopic].map(([topic, ofTopic]) => this.putInto(deadLetterTopic(this.sourceOf(topic)), ofTopic)))
+    await Promise.all([...byTopic].map(([topic, ofTopic]) => this.putInto(deadLetterTopic(topic), ofTopic)))
   }
 
   private async putInto(topic: string, letters: readonly DeadLetter[]): Promise<void> {

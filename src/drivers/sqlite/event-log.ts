@@ -1,8 +1,8 @@
 /** The durable event log of a standalone freshet: appended in groups, handed on to who listens, read by number. */
 
-import { RecordError, RequestError, UnavailableError } from '../../errors.ts'
+import { RequestError, UnavailableError } from '../../errors.ts'
 import type { NewRecord } from '../../events/new-record.ts'
-import type { RecordDecoder, SourceRecord } from '../../events/source-record.ts'
+import type { SourceRecord } from '../../events/source-record.ts'
 import type { Clock } from '../../pipeline/clock.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
 import { firstOffset, lastRow, rowBytes } from './log-rows.ts'
