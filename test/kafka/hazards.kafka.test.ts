@@ -7,6 +7,7 @@ import { MUTANTS } from '../pipeline/consistency/mutants.ts'
 import { loadPipeline } from '../pipeline/consistency/pipeline-modules.ts'
 import { until } from './driver-fixture.ts'
 import {
+  compact,
   deathBeforeFlush,
   deathInEmbedding,
   type Hazard,
@@ -16,8 +17,8 @@ import {
   type Without,
 } from './hazards.ts'
 import { kafkaSuite } from './kafka-suite.ts'
-import { differences, reckoned, say, search, settles, stored, type World } from './world.ts'
-import { openWorker, ownAll, type Worker } from './world-worker.ts'
+import { differences, reckoned, say, search, settles, stored } from './world.ts'
+import { openWorker, ownAll } from './world-worker.ts'
 
 async function without(rule: string): Promise<Without> {
   return { modules: await loadPipeline(MUTANTS.find((mutant) => mutant.rule === rule)!) }
@@ -43,28 +44,6 @@ async function endsRight({ world, owner }: Hazard): Promise<void> {
   await until('it comes to rest', () => owner.updater.idle)
   await settles(world)
   assert.deepEqual(owner.failures, [])
-}
-
-/** Compacts the changelog until no key of it is there twice. */
-async function compact({ partitionCount }: World, { changelog }: Worker): Promise<void> {
-  const isTwice = async (partition: number) => {
-    const last = new Map<string, boolean>()
-    let overwritten = 0
-    for await (const { records } of changelog.read(partition, 0))
-      for (const { record } of records) {
-        if (record.kind === 'claim') continue
-        const key = `${record.kind} ${record.epoch} ${record.kind === 'state' ? record.user : ''}`
-        if (last.get(key) === true) overwritten++
-        last.set(key, record.kind !== 'state' || record.state !== null)
-      }
-    return overwritten > 0
-  }
-  for (let partition = 0; partition < partitionCount; partition++)
-    await until('it is compacted', async () => {
-      // Segments are rolled by what comes after them; a claim of no epoch says nothing.
-      await changelog.append(partition, [{ kind: 'claim', epoch: 0 }])
-      return !(await isTwice(partition))
-    })
 }
 
 const HAZARDS: readonly (readonly [

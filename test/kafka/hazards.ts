@@ -273,3 +273,25 @@ async function dieAndBeReplaced(t: TestContext, world: World, a: Worker): Promis
   await committedAll(world, owner)
   return { world, owner }
 }
+
+/** Compacts the changelog until no key of it is there twice. */
+export async function compact({ partitionCount }: World, { changelog }: Worker): Promise<void> {
+  const isTwice = async (partition: number) => {
+    const last = new Map<string, boolean>()
+    let overwritten = 0
+    for await (const { records } of changelog.read(partition, 0))
+      for (const { record } of records) {
+        if (record.kind === 'claim') continue
+        const key = `${record.kind} ${record.epoch} ${record.kind === 'state' ? record.user : ''}`
+        if (last.get(key) === true) overwritten++
+        last.set(key, record.kind !== 'state' || record.state !== null)
+      }
+    return overwritten > 0
+  }
+  for (let partition = 0; partition < partitionCount; partition++)
+    await until('it is compacted', async () => {
+      // Segments are rolled by what comes after them; a claim of no epoch says nothing.
+      await changelog.append(partition, [{ kind: 'claim', epoch: 0 }])
+      return !(await isTwice(partition))
+    })
+}
