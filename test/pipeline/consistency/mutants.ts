@@ -99,7 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'E4-bytes',
     file: REFRESHER,
-    find: '    const { outcome, refused } = await this.sender.send({ ...batch, points, isOwned })\n',
+    find: '    const sent = await this.sender.send({ ...batch, points, isOwned })\n',
     replace: `    const { settings, ownership } = this.parts
     const once = new Sender({ ...this.parts, settings: { ...settings, sendAttemptsMax: 1 } })
     let sent = await once.send({ ...batch, points, isOwned })
@@ -116,7 +116,6 @@ export const MUTANTS: readonly Mutant[] = [
       points = await this.embed(batch)
       sent = await once.send({ ...batch, points, isOwned })
     }
-    const { outcome, refused } = sent
 `,
   },
   {
