@@ -99,12 +99,16 @@ export class Consumer {
     const entry = partition.entry(userKey(record.tenant, record.user))
     const state = partition.stateOf(entry)
     switch (record.kind) {
-      case 'event':
+      case 'event': {
+        const window = state.windows[record.event.modality]
+        const { length } = window
         // S4: judged at the append time; a reader's clock that runs ahead must not drop events for good.
         if (isLate(timeMs, appendTimeMs, horizonDays)) outcome = 'late'
         else outcome = applyEvent(state, record.event, partition.caps)
-        if (outcome === 'applied') partition.grow(entry, eventBytes(record.event))
+        // In a full window an event takes another's place: counted, a busy user would seem to fill the memory.
+        if (window.length > length) partition.grow(entry, eventBytes(record.event))
         break
+      }
       case 'tabular':
         applyTabular(state, { offset, asOfMs: record.asOfMs, snapshot: record.snapshot })
         break
