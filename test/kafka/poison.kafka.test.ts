@@ -11,6 +11,7 @@ import { avroType, encodeAvro } from '../../src/events/avro.ts'
 import { createRecordEncoder } from '../../src/events/encoder.ts'
 import { ownSchema } from '../../src/events/own-schemas.ts'
 import { directorySchemas } from '../../src/events/schema-source.ts'
+import type { SourceRecord } from '../../src/events/source-record.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { startRegistryDouble } from '../drivers/registry/registry-double.ts'
 import { kafkaSettings, until } from './driver-fixture.ts'
@@ -73,6 +74,30 @@ async function put(world: World, topic: string, key: string | null, value: Buffe
   ])
 }
 
+/** @param letters of the first topic, then of the second, as they were put */
+function checkLetters(
+  world: World,
+  partition: number,
+  all: ReturnType<typeof poisons>,
+  letters: readonly SourceRecord[],
+): void {
+  for (const [at, [what, topicIndex, key, value, reason]] of all.entries()) {
+    const letter = letters[at]!
+    const headers = letter.headers!
+    assert.deepEqual(letter.value && Buffer.from(letter.value), value, `${what}: the raw bytes`)
+    assert.deepEqual(letter.key && Buffer.from(letter.key).toString(), key, what)
+    if (reason !== '') assert.equal(headers['freshet.dlq.reason'], reason, what)
+    assert.equal(headers['freshet.dlq.topic'], world.topics[topicIndex].topic)
+    assert.equal(headers['freshet.dlq.partition'], String(partition))
+    assert.equal(headers['freshet.dlq.offset'], String(topicIndex === 0 ? at + 1 : 0))
+    assert.equal(headers['freshet.dlq.attempts'], '1')
+    assert.equal(headers.trace, 't-1', 'what it came with')
+    for (const name of ['timestamp', 'failed-at'])
+      assert.ok(Math.abs(Number(headers[`freshet.dlq.${name}`]) - Date.now()) < 60_000, `${what}: ${name}`)
+    assert.ok(headers['freshet.dlq.error']!.length > 20, `${what}: ${headers['freshet.dlq.error']}`)
+  }
+}
+
 kafkaSuite('poison in Kafka', () => {
   test('R6: each kind goes to the dead letters with its bytes and provenance, and its partition goes on; a registry that is down is waited for', async (t) => {
     const registry = await startRegistryDouble()
@@ -124,21 +149,7 @@ kafkaSuite('poison in Kafka', () => {
       [events, tabular].map(({ topic }) => `${topic}.dlq`),
     )
     assert.equal(letters.length, all.length)
-    for (const [at, [what, topicIndex, key, value, reason]] of all.entries()) {
-      const letter = letters[at]!
-      const headers = letter.headers!
-      assert.deepEqual(letter.value && Buffer.from(letter.value), value, `${what}: the raw bytes`)
-      assert.deepEqual(letter.key && Buffer.from(letter.key).toString(), key, what)
-      if (reason !== '') assert.equal(headers['freshet.dlq.reason'], reason, what)
-      assert.equal(headers['freshet.dlq.topic'], world.topics[topicIndex].topic)
-      assert.equal(headers['freshet.dlq.partition'], String(partition))
-      assert.equal(headers['freshet.dlq.offset'], String(topicIndex === 0 ? at + 1 : 0))
-      assert.equal(headers['freshet.dlq.attempts'], '1')
-      assert.equal(headers.trace, 't-1', 'what it came with')
-      for (const name of ['timestamp', 'failed-at'])
-        assert.ok(Math.abs(Number(headers[`freshet.dlq.${name}`]) - Date.now()) < 60_000, `${what}: ${name}`)
-      assert.ok(headers['freshet.dlq.error']!.length > 20, `${what}: ${headers['freshet.dlq.error']}`)
-    }
+    checkLetters(world, partition, all, letters)
     const cluster = await KafkaCluster.create(kafkaSettings(world.bootstrap, world.prefix), systemClock)
     t.after(() => cluster.close())
     const read: string[] = []

@@ -2,13 +2,9 @@
 
 import { RecordError } from '../../src/errors.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
-import { createRecordDecoder } from '../../src/events/decoder.ts'
-import { directorySchemas, type SchemaSource } from '../../src/events/schema-source.ts'
 import type { RecordDecoder, SourceRecord } from '../../src/events/source-record.ts'
-import type { TopicSettings } from '../../src/events/topic.ts'
 import type { VectorName } from '../../src/instructions/instruction.ts'
 import { textModel } from '../pipeline/text-model.ts'
-import { readRecords } from './kafkajs-records.ts'
 
 /** User, group and vector name. */
 export type VectorKey = `${string} ${string} ${string}`
@@ -33,20 +29,6 @@ interface Told {
 
 /** @returns every user of the log, and the vectors that each must have; none for who has nothing left */
 export async function reckon(
-  bootstrap: string,
-  topics: readonly TopicSettings[],
-  questions: readonly Question[],
-  schemas: SchemaSource = directorySchemas(null),
-): Promise<{ users: Set<string>; vectors: Map<VectorKey, string> }> {
-  const decoder = createRecordDecoder({ topics, schemas })
-  const records = await readRecords(
-    bootstrap,
-    topics.map(({ topic }) => topic),
-  )
-  return vectorsOf(records, decoder, questions)
-}
-
-export async function vectorsOf(
   records: readonly SourceRecord[],
   decoder: RecordDecoder,
   questions: readonly Question[],

@@ -17,7 +17,7 @@ import { SqliteDatabase } from '../../src/drivers/sqlite/sqlite-database.ts'
 import { LOCAL_STATES_MIGRATIONS, SqliteLocalStates } from '../../src/drivers/sqlite/sqlite-local-states.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
-import { directorySchemas, type SchemaSource } from '../../src/events/schema-source.ts'
+import type { SchemaSource } from '../../src/events/schema-source.ts'
 import type { EmbeddingModel } from '../../src/model/embedding-model.ts'
 import type { Changelog } from '../../src/pipeline/changelog.ts'
 import { ChangelogStateStore } from '../../src/pipeline/changelog-state-store.ts'
@@ -82,7 +82,7 @@ async function openDriver(world: World, options: WorkerOptions) {
   const settings = kafkaSettings(bootstrap, prefix, over)
   const cluster = await KafkaCluster.create(settings, systemClock)
   const producer = await SafeProducer.open(settings, systemClock)
-  const { schemas = directorySchemas(null), valueBytesMax } = options
+  const { schemas = world.schemas, valueBytesMax } = options
   const limit = valueBytesMax === undefined ? {} : { valueBytesMax }
   const decoder = createRecordDecoder({ topics, schemas, ...limit })
   const names = topics.map(({ topic }) => topic)

@@ -13,15 +13,18 @@ import { VECTOR_MIGRATIONS } from '../../src/drivers/sqlite/migrations.ts'
 import { SqliteDatabase } from '../../src/drivers/sqlite/sqlite-database.ts'
 import { SqliteVectorStore } from '../../src/drivers/sqlite/sqlite-vector-store.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
+import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { createRecordEncoder } from '../../src/events/encoder.ts'
 import { userKey } from '../../src/events/ids.ts'
+import { directorySchemas, type SchemaSource } from '../../src/events/schema-source.ts'
+import type { SourceRecord } from '../../src/events/source-record.ts'
 import type { TopicSettings } from '../../src/events/topic.ts'
 import { type Instruction, vectorName } from '../../src/instructions/instruction.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { pointId } from '../../src/vectors/names.ts'
 import type { CollectionName, VectorStore } from '../../src/vectors/vector-store.ts'
 import { kafkaSettings, until } from './driver-fixture.ts'
-import { withAdmin } from './kafkajs-records.ts'
+import { readRecords, withAdmin } from './kafkajs-records.ts'
 import { reckon, type VectorKey, vectorKey } from './reckoning.ts'
 import { sharedBroker, uniqueName } from './shared-broker.ts'
 
@@ -52,16 +55,22 @@ export interface World {
   topics: readonly [events: TopicSettings, features: TopicSettings, tombstones: TopicSettings]
   vectors: VectorStore
   producer: SafeProducer
+  /** Another client's reading, for the reckoning. */
+  read: (bootstrap: string, topics: readonly string[]) => Promise<SourceRecord[]>
+  /** Those of the writers. */
+  schemas: SchemaSource
 }
 
 export interface WorldOptions {
   /** Of a broker of the test's own; the shared one without it. */
   bootstrap?: string
   partitionCount?: number
-  /** Users that the test runs on; the group `slow` refreshes nobody more often than this. */
+  /** The group `slow` refreshes nobody more often than this. */
   slowMs?: number
   /** Of the topic of events. */
   events?: Partial<TopicSettings>
+  read?: World['read']
+  schemas?: SchemaSource
   /** Of the changelog, beside compaction. */
   changelog?: Readonly<Record<string, string>>
 }
@@ -76,7 +85,7 @@ export async function newWorld(t: TestContext, options: WorldOptions = {}): Prom
   const prefix = `${uniqueName('world')}.freshet`
   const raw = { format: 'avro-raw', schema: null, fields: null } as const
   const topics = [
-    { ...raw, ...options.events, topic: `${prefix}.search`, holds: 'search' },
+    { ...raw, holds: 'search', ...options.events, topic: `${prefix}.search` },
     { ...raw, topic: `${prefix}.features`, holds: 'tabular' },
     { ...raw, topic: `${prefix}.tombstones`, holds: 'tombstone' },
   ] as const
@@ -92,7 +101,8 @@ export async function newWorld(t: TestContext, options: WorldOptions = {}): Prom
     database.close()
   })
   const vectors = new SqliteVectorStore(database, systemClock)
-  const world: World = { bootstrap, prefix, partitionCount, topics, vectors, producer }
+  const { read = readRecords, schemas = directorySchemas(null) } = options
+  const world: World = { bootstrap, prefix, partitionCount, topics, vectors, producer, read, schemas }
   await register(world, slowMs)
   return world
 }
@@ -220,7 +230,12 @@ export async function reckoned(world: World) {
   const names = Object.entries(QUESTIONS).flatMap(([group, questions]) =>
     Object.entries(questions).map(([id, text]) => ({ group, name: vectorName(id as never, text), text })),
   )
-  return reckon(world.bootstrap, world.topics, names)
+  const { bootstrap, topics, read, schemas } = world
+  const records = await read(
+    bootstrap,
+    topics.map(({ topic }) => topic),
+  )
+  return reckon(records, createRecordDecoder({ topics, schemas }), names)
 }
 
 /** Waits until every vector is what the log says. */
