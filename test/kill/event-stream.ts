@@ -57,6 +57,7 @@ export class EventStream {
   private isPaused = false
   private running: Promise<void> | undefined
   private isOver = false
+  private isAbandoned = false
 
   constructor(options: StreamOptions) {
     this.options = options
@@ -84,6 +85,12 @@ export class EventStream {
     await this.running
   }
 
+  /** Ends without waiting for brokers that may be gone. */
+  async abandon(): Promise<void> {
+    this.isAbandoned = true
+    await this.stop()
+  }
+
   private async run(): Promise<void> {
     while (!this.isOver) {
       if (!this.isPaused) {
@@ -104,6 +111,7 @@ export class EventStream {
         return
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
+        if (this.isAbandoned) return
         await sleep(error.retryAfterMs)
       }
     }

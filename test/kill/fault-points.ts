@@ -4,7 +4,7 @@
  */
 
 import { isMainThread } from 'node:worker_threads'
-import { FAULT_VARIABLE, type Fault, type Moment } from './moments.ts'
+import { FAULT_VARIABLE, type Fault, MUTANT_VARIABLE, type Mutant } from './moments.ts'
 
 let fault: Fault | null = null
 
@@ -12,7 +12,7 @@ function die(): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
-function isNow(moment: Moment): boolean {
+function isNow(moment: Fault['moment']): boolean {
   return fault?.moment === moment && --fault.nth <= 0
 }
 
@@ -29,14 +29,14 @@ function around(
   })
 }
 
-function during(moment: Moment, call: () => unknown): unknown {
+function during(moment: Fault['moment'], call: () => unknown): unknown {
   const isDue = isNow(moment)
   const answer = call()
   if (isDue) setTimeout(die, fault!.afterMs)
   return answer
 }
 
-async function thenDie(moment: Moment, call: () => unknown): Promise<unknown> {
+async function thenDie(moment: Fault['moment'], call: () => unknown): Promise<unknown> {
   const answer = await call()
   if (isNow(moment)) die()
   return answer
@@ -94,10 +94,41 @@ async function inSqlite(): Promise<void> {
   })
 }
 
+/** Takes a rule out of the program. */
+async function mutate(mutant: Mutant): Promise<void> {
+  switch (mutant) {
+    case 'commits-what-was-read': {
+      const { Partition } = await import('../../src/pipeline/partition.ts')
+      Partition.prototype.committable = function committable() {
+        return this.readPositions
+      }
+      return
+    }
+    case 'keeps-states-to-itself': {
+      const { KafkaChangelog } = await import('../../src/drivers/kafka/kafka-changelog.ts')
+      around(KafkaChangelog.prototype, 'append', (call, args) =>
+        (args[1] as { kind: string }[])[0]?.kind === 'state' ? Promise.resolve() : call(),
+      )
+      return
+    }
+    case 'sweeps-nobody': {
+      const { Sweep } = await import('../../src/pipeline/sweep.ts')
+      Sweep.prototype.restart = () => {}
+      return
+    }
+    case 'writes-no-letters': {
+      const { KafkaDeadLetters } = await import('../../src/drivers/kafka/kafka-dead-letters.ts')
+      KafkaDeadLetters.prototype.put = async () => {}
+    }
+  }
+}
+
 // Threads of the model load it as well.
 if (isMainThread) {
   const text = process.env[FAULT_VARIABLE]
   if (text !== undefined) fault = JSON.parse(text) as Fault
+  const mutant = process.env[MUTANT_VARIABLE]
+  if (mutant !== undefined) await mutate(mutant as Mutant)
   await install()
   process.on('message', (told) => {
     fault = told as Fault

@@ -33,6 +33,7 @@ export class Operator {
   private readonly random: SeededRandom
   private running: Promise<void> | undefined
   private isOver = false
+  private isAbandoned = false
   private changes = 0
 
   constructor(workers: readonly WorkerProcess[], random: SeededRandom) {
@@ -60,6 +61,12 @@ export class Operator {
   async stop(): Promise<void> {
     this.isOver = true
     await this.running
+  }
+
+  /** Ends, done or not. */
+  async abandon(): Promise<void> {
+    this.isAbandoned = true
+    await this.stop().catch(() => {})
   }
 
   /** By group: the vector names that every user must have, and their texts. */
@@ -105,7 +112,7 @@ export class Operator {
     for (;;) {
       last = await this.random.pick(this.workers).ask(method, path, body)
       if (last !== null && last.status < 300) return
-      const isLate = Date.now() > deadlineMs
+      const isLate = this.isAbandoned || Date.now() > deadlineMs
       if (isLate || (last !== null && !NOT_YET.has(last.status)))
         throw new Error(`expected ${method} ${path} to be done, got ${JSON.stringify(last)}`)
       await sleep(50)
@@ -115,7 +122,7 @@ export class Operator {
   /** Waits until every worker that answers has heard of it: a change through one that has not would begin from the old state. */
   private async isKnown(id: string, text: string | null): Promise<void> {
     const deadlineMs = Date.now() + DONE_MS_MAX
-    while (Date.now() < deadlineMs) {
+    while (!this.isAbandoned && Date.now() < deadlineMs) {
       const answers = await Promise.all(this.workers.map((worker) => worker.ask('GET', '/v1/instructions')))
       const known = answers
         .filter((answer) => answer?.status === 200)

@@ -1,7 +1,9 @@
 /** Kills workers of a world one after another, each at a named moment, and starts them again with this or that directory. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { invariant } from '../../src/errors.ts'
 import type { SeededRandom } from '../../src/model/seeded-random.ts'
+import type { Broker } from '../kafka/broker.ts'
 import { type Fault, type Moment, STARTING_MOMENTS } from './moments.ts'
 import type { Found, WorkerProcess } from './worker-process.ts'
 import type { WorkerWorld } from './worker-world.ts'
@@ -9,7 +11,7 @@ import type { WorkerWorld } from './worker-world.ts'
 export interface Kill {
   moment: Moment
   /** What the worker found when it started again. */
-  found: Found
+  found: Found | 'all'
 }
 
 /** A moment comes within a second or two, once the worker has partitions; those of the dead are free after their time-out. */
@@ -21,16 +23,24 @@ export class Killer {
   readonly kills: Kill[] = []
   private readonly world: WorkerWorld
   private readonly random: SeededRandom
+  private readonly broker: Broker | null
 
-  constructor(world: WorkerWorld, random: SeededRandom) {
+  /** @param broker of the world's own, to be killed as well */
+  constructor(world: WorkerWorld, random: SeededRandom, broker: Broker | null = null) {
     this.world = world
     this.random = random
+    this.broker = broker
   }
 
   /** Kills once, or as often as the moment asks for, and has everybody running again. */
   async kill(moment: Moment): Promise<void> {
+    for (const { accidents } of this.world.workers) if (accidents.length > 0) throw new Error(accidents[0])
+    if (moment === 'broker') {
+      await this.theBroker()
+      return
+    }
     const [victim, other] = this.twoWorkers()
-    if ((STARTING_MOMENTS as readonly Moment[]).includes(moment)) await this.whileStarting(victim, moment)
+    if (Object.hasOwn(STARTING_MOMENTS, moment)) await this.whileStarting(victim, moment)
     else if (moment === 'rebalance') await this.whileAnotherJoins(victim, other)
     else if (moment === 'two-at-once') await this.both(victim, other)
     else {
@@ -94,6 +104,15 @@ export class Killer {
     this.restart(victim, 'two-at-once')
     this.restart(other, 'two-at-once')
     await Promise.all([victim.serves(), other.serves()])
+  }
+
+  /** On the same data; workers and producers wait for it. */
+  private async theBroker(): Promise<void> {
+    invariant(this.broker !== null, 'who kills brokers has one of its own')
+    await sleep(this.random.integer(0, ANY_MS_MAX))
+    await this.broker.kill()
+    this.kills.push({ moment: 'broker', found: 'all' })
+    await this.broker.start()
   }
 
   private async again(victim: WorkerProcess, moment: Moment): Promise<void> {

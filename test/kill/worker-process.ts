@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { writerInfo } from '../../src/drivers/sqlite/writer-lock.ts'
 import type { StatusAnswer } from '../../src/server/service.ts'
-import { FAULT_VARIABLE, type Fault } from './moments.ts'
+import { FAULT_VARIABLE, type Fault, MUTANT_VARIABLE, type Mutant } from './moments.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 const FAULT_POINTS = new URL('./fault-points.ts', import.meta.url).href
@@ -34,10 +34,13 @@ export class WorkerProcess {
   private isAsked = false
   private said = ''
 
+  private readonly mutant: Mutant | null
+
   /** @param configFile names the directory as its `dataDir` */
-  constructor(configFile: string, directory: string) {
+  constructor(configFile: string, directory: string, mutant: Mutant | null = null) {
     this.configFile = configFile
     this.directory = directory
+    this.mutant = mutant
   }
 
   get isRunning(): boolean {
@@ -58,6 +61,7 @@ export class WorkerProcess {
   start(fault: Fault | null = null, args: readonly string[] = []): void {
     const env = { ...process.env }
     if (fault !== null) env[FAULT_VARIABLE] = JSON.stringify(fault)
+    if (this.mutant !== null) env[MUTANT_VARIABLE] = this.mutant
     const command = ['--import', FAULT_POINTS, PROGRAM, 'run', '-c', this.configFile, ...args]
     const child = spawn(process.execPath, command, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     this.child = child

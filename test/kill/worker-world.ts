@@ -26,6 +26,7 @@ import { uniqueName } from '../kafka/shared-broker.ts'
 import { createTopics } from '../kafka/world.ts'
 import type { NamedServer } from '../qdrant/named-server.ts'
 import { EventStream } from './event-stream.ts'
+import type { Mutant } from './moments.ts'
 import { Operator } from './operator.ts'
 import { judge, placeOf, readLog, type Verdict } from './worker-oracle.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -44,6 +45,16 @@ export interface WorldOptions {
   /** Vectors lie there; null: in a file that the workers share. */
   qdrant?: NamedServer | null
   sessionTimeoutMs?: number
+  /** The changelog is compacted every few seconds, as it is in the course of days. */
+  compacts?: boolean
+  mutant?: Mutant
+}
+
+const COMPACTED_SOON = {
+  'segment.ms': '2000',
+  'max.compaction.lag.ms': '1000',
+  'min.cleanable.dirty.ratio': '0.01',
+  'delete.retention.ms': '1000',
 }
 
 /** A wrong world is wrong in many places: the first tell what it is about. */
@@ -77,7 +88,7 @@ export class WorkerWorld {
     const name = uniqueName('kills')
     const config = configOf(options, name, folder)
     const { settings } = loadSettings({ file: null, env: {}, flags: flagsOf(config) })
-    await createAll(options.bootstrap, settings)
+    await createAll(options, settings)
     const producer = await SafeProducer.open(kafkaSettings(options.bootstrap, name), systemClock)
     const { sqliteFile, driver, qdrant } = settings.vectors
     const vectors =
@@ -89,7 +100,7 @@ export class WorkerWorld {
   }
 
   private constructor(
-    { bootstrap, seed, workers }: WorldOptions,
+    { bootstrap, seed, workers, mutant }: WorldOptions,
     parts: {
       folder: string
       config: Config
@@ -111,7 +122,7 @@ export class WorkerWorld {
       const file = join(folder, `worker-${i}.yaml`)
       // JSON is YAML.
       writeFileSync(file, JSON.stringify({ ...config, dataDir }))
-      return new WorkerProcess(file, dataDir)
+      return new WorkerProcess(file, dataDir, mutant)
     })
     const [search, tabular, tombstone] = settings.events.topics.map(({ topic }) => topic)
     this.stream = new EventStream({
@@ -183,8 +194,7 @@ export class WorkerWorld {
   }
 
   async close(): Promise<void> {
-    await this.operator.stop().catch(() => {})
-    await this.stream.stop()
+    await Promise.all([this.operator.abandon(), this.stream.abandon()])
     await Promise.all(this.workers.map((worker) => worker.kill()))
     await this.producer.close()
     if (this.settings.vectors.driver === 'qdrant')
@@ -301,10 +311,14 @@ function flagsOf(value: object, path = ''): Record<string, unknown> {
 }
 
 /** As `freshet topics apply` makes them where there are none. */
-async function createAll(bootstrap: string, settings: Settings): Promise<void> {
+async function createAll({ bootstrap, compacts }: WorldOptions, settings: Settings): Promise<void> {
   const wanted = wantedTopics(topicNeeds(settings), new Map())
   await createTopics(
     bootstrap,
-    wanted.map(({ topic, partitionCount, configs }) => ({ topic, partitionCount, config: configs })),
+    wanted.map(({ topic, partitionCount, configs, use }) => ({
+      topic,
+      partitionCount,
+      config: compacts === true && use === 'state' ? { ...configs, ...COMPACTED_SOON } : configs,
+    })),
   )
 }
