@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
+import { Partitioners } from 'kafkajs'
 import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../../src/drivers/kafka/partitioner.ts'
 import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
@@ -7,7 +8,8 @@ import { systemClock } from '../../src/pipeline/clock.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { type Collector, kafkaSettings, startedSource, until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
-import { createTopic, readValues } from './kafkajs-records.ts'
+import { client, createTopic, readValues, withAdmin } from './kafkajs-records.ts'
+import { electPreferredLeaders } from './node-requests.ts'
 import { uniqueName } from './shared-broker.ts'
 
 const PARTITIONS = 6
@@ -46,6 +48,23 @@ kafkaSuite('leaders that move', () => {
     }
     await acting
     return sent
+  }
+
+  /** All that the node leads in the topic is led by others, who lead some already; the node stays. */
+  async function giveUpLeading(topic: string, node: number): Promise<void> {
+    const led = (await cluster.partitions(topic)).filter(({ leader }) => leader === node)
+    const partitionAssignment = led.map(({ partitionId, replicas }) => ({
+      partition: partitionId,
+      replicas: [...replicas.filter((replica) => replica !== node), node],
+    }))
+    const topics = [{ topic, partitionAssignment }]
+    await withAdmin(cluster.bootstrap, (admin) => admin.alterPartitionReassignments({ topics }))
+    const [host = '', port = ''] = cluster.nodes[0]!.bootstrap.split(':')
+    const moved = led.map(({ partitionId }) => partitionId)
+    await until('others lead', async () => {
+      await electPreferredLeaders({ host, port: Number(port) }, topic, moved)
+      return [...(await cluster.leaders(topic)).values()].every((leader) => leader !== node)
+    })
   }
 
   async function checkAll(topic: string, sent: string[][], collector: Collector): Promise<void> {
@@ -102,5 +121,38 @@ kafkaSuite('leaders that move', () => {
       },
       OUTAGE_MS_MAX,
     )
+  })
+
+  test('R17: one send for all partitions loses records without a word when leaders move between two of them; ours loses none (O10)', async (t) => {
+    const settings = kafkaSettings(cluster.bootstrap, uniqueName('group'), {
+      requestTimeoutMs: OUTAGE_MS_MAX,
+    })
+    const topics = [uniqueName('at-once'), uniqueName('one-by-one')]
+    for (const topic of topics) await createTopic(cluster.bootstrap, topic, PARTITIONS)
+    const [atOnce = '', oneByOne = ''] = topics
+    const theirs = client(cluster.bootstrap).producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      createPartitioner: Partitioners.DefaultPartitioner,
+    })
+    await theirs.connect()
+    t.after(() => theirs.disconnect())
+    const ours = await SafeProducer.open(settings, systemClock)
+    t.after(() => ours.close())
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
+    const send = async (value: string) => {
+      const messages = partitions.map((partition) => ({ partition, key: 'u1', value }))
+      await theirs.send({ topic: atOnce, acks: -1, messages })
+      const record = { key: Buffer.from('u1'), value: Buffer.from(value) }
+      await Promise.all(partitions.map((partition) => ours.send(oneByOne, partition, [record])))
+    }
+    // Both learn who leads what; then one node's partitions go to nodes that lead others already.
+    await send('before')
+    for (const topic of topics) await giveUpLeading(topic, 1)
+    await send('after')
+    const expected = partitions.flatMap(() => ['before', 'after'])
+    assert.deepEqual(await readValues(cluster.bootstrap, oneByOne), expected)
+    const found = await readValues(cluster.bootstrap, atOnce)
+    assert.ok(found.length < expected.length, 'acknowledged, and lost')
   })
 })
