@@ -54,7 +54,7 @@ const HAZARDS: readonly (readonly [
   [
     'R4: a claim that comes when another has taken over is refused by the group, and nothing is written',
     lateClaim,
-    [],
+    [['the ownership check', 'O1-check']],
   ],
   [
     'R1: an owner that dies between the write and the flush of the state leaves records that are read again',

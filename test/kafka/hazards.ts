@@ -187,6 +187,7 @@ async function isAtEnd({ updater, source }: Worker): Promise<boolean> {
  * @param answered called when a commit was answered, truly
  */
 function deafSource(source: EventSource, restored: Gate, later: Gate, answered: () => void): EventSource {
+  let isAnswered = false
   return replacing(source, {
     committed: async (partition) => {
       const positions = await source.committed(partition)
@@ -208,7 +209,8 @@ function deafSource(source: EventSource, restored: Gate, later: Gate, answered: 
       // What it asks after that gets no answer before the test is over.
       await later.pass()
       const answer = await source.commit(generation, offsets)
-      later.hold()
+      if (!isAnswered) later.hold()
+      isAnswered = true
       answered()
       return answer
     },
