@@ -245,6 +245,8 @@ export type ReadingRole = keyof typeof ROLES
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [role, options] = process.argv.slice(2)
+  // It is done, or whoever started it is gone.
+  process.once('disconnect', () => process.exit())
   const result = await ROLES[role as ReadingRole](JSON.parse(options!))
   process.send!(result, () => process.disconnect())
 }
