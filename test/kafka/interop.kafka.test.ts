@@ -1,7 +1,7 @@
 /** Other clients' records and tools: kcat's events in every frame and compression, schemas that change, and Kafka's own view. */
 
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ import { systemClock } from '../../src/pipeline/clock.ts'
 import { startRegistryDouble } from '../drivers/registry/registry-double.ts'
 import { until } from './driver-fixture.ts'
 import { installKafka } from './jars.ts'
-import { findJava } from './java.ts'
+import { findJava, onPath } from './java.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { readRecords } from './kafkajs-records.ts'
 import { kcatConsume, kcatMissing, kcatProduce } from './kcat.ts'
@@ -202,7 +202,7 @@ kafkaSuite('other clients of Kafka', () => {
   })
 
   test('Kafka’s own client sees our group, its offsets and its lag', {
-    skip: spawnSync('javac', ['-version']).error ? 'expected a JDK, which runs a source file' : false,
+    skip: onPath('javac', process.env) === null ? 'expected a JDK, which runs a source file' : false,
   }, async (t) => {
     const world = await newWorld(t)
     const a = await openWorker(t, world)
