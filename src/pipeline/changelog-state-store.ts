@@ -1,5 +1,6 @@
 /** `StateStore` over a changelog and its local copy: state that moves with its partition (O1, O4-O6). */
 
+import { setImmediate } from 'node:timers/promises'
 import type { UserKey } from '../events/ids.ts'
 import { userKey } from '../events/ids.ts'
 import { emptyState } from '../window/apply.ts'
@@ -19,6 +20,12 @@ import type { Checkpoint, Restored, StateStore } from './state-store.ts'
 /** Of a restore that was interrupted: nobody looks at it. */
 const NOTHING: Restored = { checkpoint: null, highestEpoch: 0 }
 
+/**
+ * States that are read, joined and written between two turns of the event loop: some 50 ms. Heartbeats wait behind them, and
+ * an owner that misses those is replaced while it restores, for ever.
+ */
+const TURN_STATES = 64
+
 type StateRecord = ChangelogRecord & { kind: 'state' }
 
 export class ChangelogStateStore implements StateStore {
@@ -34,6 +41,7 @@ export class ChangelogStateStore implements StateStore {
 
   async restore(partition: number, signal?: AbortSignal): Promise<Restored> {
     const { changelog, disk } = this
+    const isOver = () => signal?.aborted === true
     const topicId = await changelog.topicId()
     let head = disk.head(partition)
     // O6: a copy of another topic is a copy of nothing.
@@ -42,13 +50,21 @@ export class ChangelogStateStore implements StateStore {
       head = { topicId, position: 0, checkpoints: [], highestEpoch: 0, highestClaim: 0 }
     let records = 0
     for await (const page of changelog.read(partition, head.position, signal)) {
-      if (signal?.aborted === true) return NOTHING
-      head = this.copyPage(partition, head, page)
+      if (isOver()) return NOTHING
+      for (const part of partsOf(page)) {
+        if (part !== page) await setImmediate()
+        if (isOver()) return NOTHING
+        head = this.copyPage(partition, head, part)
+      }
       records += page.records.length
       restoring.publish({ partition, records, left: Math.max(0, page.end - page.next) })
     }
-    if (signal?.aborted === true) return NOTHING
-    for (const user of disk.liveUsers(partition)) this.keepEvents(partition, user)
+    if (isOver()) return NOTHING
+    for (const [at, user] of disk.liveUsers(partition).entries()) {
+      if (at % TURN_STATES === TURN_STATES - 1) await setImmediate()
+      if (isOver()) return NOTHING
+      this.keepEvents(partition, user)
+    }
     return { checkpoint: newest(head.checkpoints), highestEpoch: head.highestEpoch }
   }
 
@@ -165,6 +181,19 @@ export class ChangelogStateStore implements StateStore {
       doubtedEpoch: copied?.doubtedEpoch ?? 0,
     })
   }
+}
+
+/** A page in parts that leave others their turn; a small one is itself. */
+function partsOf(page: ChangelogPage): ChangelogPage[] {
+  const { records, next } = page
+  if (records.length <= TURN_STATES) return [page]
+  const parts: ChangelogPage[] = []
+  for (let from = 0; from < records.length; from += TURN_STATES) {
+    const part = records.slice(from, from + TURN_STATES)
+    const isLast = from + TURN_STATES >= records.length
+    parts.push({ ...page, records: part, next: isLast ? next : part.at(-1)!.position + 1 })
+  }
+  return parts
 }
 
 /** Of one epoch the later record says what was acknowledged; the join alone could not tell which is later. */

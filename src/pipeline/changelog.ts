@@ -73,6 +73,7 @@ export interface LocalStates {
   writePage(partition: number, copied: ReadonlyMap<UserKey, LocalState>, head: CopyHead): void
   copied(partition: number, user: UserKey): LocalState | undefined
   live(partition: number, user: UserKey): LocalState | undefined
+  /** Users whose live state the copy doesn't hold as it is. */
   liveUsers(partition: number): UserKey[]
   writeLive(partition: number, user: UserKey, local: LocalState): void
   /** Users of either layer. */

@@ -68,7 +68,14 @@ export class SqliteLocalStates implements LocalStates {
 
   liveUsers(partition: number): UserKey[] {
     this.flush()
-    return this.keys('SELECT tenant, user FROM lives WHERE partition = ?', [partition])
+    // Most were appended, and came back with the changelog: their copies are the very bytes.
+    return this.keys(
+      `SELECT tenant, user FROM lives AS live WHERE partition = ? AND NOT EXISTS (
+         SELECT 1 FROM copies AS copy
+         WHERE copy.partition = live.partition AND copy.tenant = live.tenant AND copy.user = live.user
+           AND copy.state = live.state AND copy.epochs = live.epochs AND copy.doubted_epoch = live.doubted_epoch)`,
+      [partition],
+    )
   }
 
   writeLive(partition: number, user: UserKey, local: LocalState): void {

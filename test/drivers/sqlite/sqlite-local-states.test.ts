@@ -27,6 +27,11 @@ class MemoryChangelog implements Changelog {
   /** Positions from which pages began. */
   readonly reads: number[] = []
   id = 'first'
+  private readonly page: number
+
+  constructor(page = PAGE) {
+    this.page = page
+  }
 
   async topicId(): Promise<string> {
     return this.id
@@ -35,9 +40,9 @@ class MemoryChangelog implements Changelog {
   async *read(partition: number, from: number) {
     const records = this.of(partition)
     const end = records.length
-    for (let at = from; at < end; at += PAGE) {
+    for (let at = from; at < end; at += this.page) {
       this.reads.push(at)
-      const next = Math.min(at + PAGE, end)
+      const next = Math.min(at + this.page, end)
       yield { records: records.slice(at, next), next, end }
     }
   }
@@ -179,4 +184,54 @@ describe('states in a file over a changelog', () => {
     assert.equal(hashOf(under, 'u1'), undefined)
     await under.dispose()
   })
+})
+
+test('after a restart only states that the changelog does not have as they are need joining', async () => {
+  const path = tempDirectory()
+  const changelog = new MemoryChangelog()
+  const open = () => {
+    const file = join(path, 'states.db')
+    const database = new SqliteDatabase({ path: file, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
+    const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
+    return { database, disk, store: new ChangelogStateStore(changelog, disk, () => CAPS) }
+  }
+  const first = open()
+  await first.store.restore(0)
+  await first.store.appendStates(0, [stateOf('ada', 7), stateOf('ben', 7), stateOf('chloe', 7)])
+  first.store.spill(0, stateOf('ben', 8))
+  first.disk.flush()
+  first.database.close()
+  const second = open()
+  // Before anything was read, nothing is known to be there.
+  assert.equal(second.disk.liveUsers(0).length, 3)
+  await second.store.restore(0)
+  // Ben's was joined with what the changelog says, and is another than its copy no more.
+  const hash = (user: string) =>
+    second.store.read(0, userKey('default' as never, user as never))?.acknowledged
+  for (const user of ['ada', 'ben', 'chloe']) assert.equal(hash(user)?.get('main/m')?.inputHash, 'of 7')
+  assert.deepEqual(second.disk.liveUsers(0), [])
+  second.database.close()
+})
+
+test('a restore of many states leaves others their turns of the event loop', async () => {
+  const path = tempDirectory()
+  const changelog = new MemoryChangelog(1_000)
+  const opened = openAt(path, changelog)
+  const users = Array.from({ length: 300 }, (_, n) => stateOf(`user-${n}`, 7))
+  await changelog.append(
+    0,
+    users.map((state) => ({ kind: 'state', user: userKey(state.tenant, state.user), epoch: 7, state })),
+  )
+  let turns = 0
+  let isOver = false
+  const count = () => {
+    turns++
+    if (!isOver) setImmediate(count)
+  }
+  setImmediate(count)
+  await opened.store.restore(0)
+  isOver = true
+  assert.ok(turns >= 4, `${turns} turns in one page of 300 states`)
+  assert.equal(opened.store.users(0, null, 1_000).length, 300)
+  await opened.dispose()
 })
