@@ -28,12 +28,23 @@ export interface FreshetOptions<Its extends Parts> {
    * have them all, and go on with what is left.
    */
   isAlone: boolean
+  /** Left out: what events and states lie in is on this machine, and answers. */
+  neighbours?: Neighbours
+}
+
+/** Those who take the last commit of a stop. */
+export interface Neighbours {
+  /** How long a stop waits for them, milliseconds. */
+  stopTimeoutMs: number
+  /** Has everything fail that waits for them. */
+  giveUp: () => Promise<unknown>
 }
 
 export class Freshet<Its extends Parts = Parts> {
   readonly parts: Its
   private readonly isAlone: boolean
   private readonly closers: (() => unknown)[]
+  private readonly neighbours: Neighbours | undefined
   private readonly stopping = new AbortController()
   private readonly taken = Promise.withResolvers<void>()
   private running: Promise<void> | undefined
@@ -41,10 +52,11 @@ export class Freshet<Its extends Parts = Parts> {
   private isReached = false
   private rebuilt = false
 
-  constructor({ parts, closers, isAlone }: FreshetOptions<Its>) {
+  constructor({ parts, closers, isAlone, neighbours }: FreshetOptions<Its>) {
     this.parts = parts
     this.closers = closers
     this.isAlone = isAlone
+    this.neighbours = neighbours
   }
 
   /** The vectors were gone, or of another time than the states, and everybody is embedded anew. */
@@ -133,7 +145,7 @@ export class Freshet<Its extends Parts = Parts> {
    * @param drainMs how long at most; what hangs then is given up, and comes again at the next start
    */
   async close(drainMs = DRAIN_MS): Promise<void> {
-    const { updater, source, clock } = this.parts
+    const { source, clock } = this.parts
     let drained: { ended: Promise<void> } | undefined
     if (this.running !== undefined && this.failure === undefined) {
       const deadlineMs = clock.nowMs() + drainMs
@@ -143,12 +155,24 @@ export class Freshet<Its extends Parts = Parts> {
       drained = await this.drain(deadlineMs)
     }
     this.stopping.abort()
-    if (this.running !== undefined) {
-      await updater.stop()
-      await this.running.catch(() => {})
-    }
+    if (this.running !== undefined) await this.endWork()
     await drained?.ended
     for (const close of this.closers.reverse()) await close()
+  }
+
+  /** Commits once more, and waits until nothing runs; for neighbours that are away no longer than was agreed. */
+  private async endWork(): Promise<void> {
+    const { updater, clock } = this.parts
+    const done = new AbortController()
+    const ended = updater
+      .stop()
+      .then(() => this.running?.catch(() => {}))
+      .finally(() => done.abort())
+    if (this.neighbours !== undefined) {
+      await Promise.race([ended, clock.sleep(this.neighbours.stopTimeoutMs, done.signal)])
+      if (!done.signal.aborted) await this.neighbours.giveUp()
+    }
+    await ended
   }
 
   /**

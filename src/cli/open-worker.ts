@@ -70,7 +70,11 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
       repartition.failed = driver.source.failed
       await repartition.start()
     }
-    return new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: false })
+    const neighbours = {
+      stopTimeoutMs: driver.kafka.stopTimeoutMs,
+      giveUp: () => hangUp(driver, repartition),
+    }
+    return new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: false, neighbours })
   } catch (error) {
     for (const close of closers.reverse()) await close()
     throw error
@@ -134,6 +138,12 @@ async function openDriver(settings: Settings, clock: Clock, schemas: SchemaSourc
     userBytesMax: settings.windows.userBytesMax,
   })
   return { kafka, decoder, cluster, producer, source, controlLog, changelog }
+}
+
+/** Whatever waits for brokers fails; closing again, in the order of closers, is no harm. */
+async function hangUp({ source, producer, cluster }: Driver, repartition: Repartition | null): Promise<void> {
+  cluster.close()
+  await Promise.all([source.close(), producer.close(0), repartition?.close()])
 }
 
 /** The first worker of all names its bundle's model active; from then on the record decides. */

@@ -9,6 +9,7 @@ import { registerDeclared } from './declared-instructions.ts'
 import type { Freshet } from './freshet.ts'
 import { openStandalone } from './open-standalone.ts'
 import { openWorker } from './open-worker.ts'
+import { EXIT } from './output.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
 import { closeObservers, observe, serve } from './serve.ts'
 import { stopRequest } from './signals.ts'
@@ -37,7 +38,9 @@ Examples:
 async function run(options: GlobalOptions, drainSeconds: number): Promise<void> {
   const { settings } = settingsOf(options)
   const stop = stopRequest()
-  const freshet = await open(settings)
+  const freshet = await Promise.race([open(settings), stop.asked])
+  // Brokers or a model keep it waiting, and nothing was taken over: it ends as a second signal would end it.
+  if (freshet === undefined) process.exit(EXIT.ok)
   const observers = observe(settings.log, freshet, false)
   try {
     const isReached = await freshet.start()

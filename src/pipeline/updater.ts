@@ -175,13 +175,22 @@ export class Updater implements SourceListener {
     if (this.failure !== undefined) throw this.failure
   }
 
-  /** Stops reading, lets micro-batches end, commits, and gives up what is held. */
+  /** Stops reading, lets micro-batches end, commits, and gives up what is held; what can't be committed now is read again. */
   async stop(): Promise<void> {
     await this.parts.source.stop()
     this.stopping.abort()
     this.waker.wake()
-    if (this.failure === undefined) await this.committer.commitAnew()
+    if (this.failure === undefined) await this.commitLast()
     await this.ownership.stop()
+  }
+
+  private async commitLast(): Promise<void> {
+    try {
+      await this.committer.commitAnew()
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      unavailable.publish({ what: 'source', error, attempt: 1 })
+    }
   }
 
   private async refreshLoop(signal: AbortSignal): Promise<void> {

@@ -31,13 +31,15 @@ export interface Group {
 export interface Worker {
   freshet: Freshet
   service: LocalService
-  close(): Promise<void>
+  /** @param drainMs default 5,000 */
+  close(drainMs?: number): Promise<void>
 }
 
 const PARTITIONS = 4
 
-export async function openGroup(): Promise<Group> {
-  const { bootstrap } = await sharedBroker()
+/** @param brokers of a test that ends them; left out: the shared one */
+export async function openGroup(brokers?: string): Promise<Group> {
+  const bootstrap = brokers ?? (await sharedBroker()).bootstrap
   const root = mkdtempSync(join(tmpdir(), 'freshet-group-'))
   const prefix = `${uniqueName('worker')}.`
   const vectorsFile = join(root, 'vectors.db')
@@ -78,12 +80,12 @@ export async function openGroup(): Promise<Group> {
     const worker: Worker = {
       freshet,
       service,
-      close: async () => {
+      close: async (drainMs = 5_000) => {
         if (!workers.delete(worker)) return
         service.close()
         recent.close()
         health.close()
-        await freshet.close(5_000)
+        await freshet.close(drainMs)
       },
     }
     workers.add(worker)

@@ -191,7 +191,7 @@ export class KafkaCluster {
   private async link(host: string, port: number): Promise<BrokerLink> {
     if (this.isClosed)
       throw new UnavailableError(
-        'kafka-unreachable',
+        'kafka-closed',
         `expected to connect to ${host}:${port}, got a stop: nothing is connected any more`,
       )
     for (const link of this.opened) if (!link.isOpen) this.opened.delete(link)

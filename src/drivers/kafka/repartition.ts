@@ -85,7 +85,8 @@ export class Repartition {
   /** Stops, leaves the groups and disconnects. */
   async close(): Promise<void> {
     await Promise.all(this.copies.map((copy) => copy.close()))
-    await this.producer.close()
+    // They have waited for what was sent.
+    await this.producer.close(0)
   }
 
   private outstanding(bytes: number): void {

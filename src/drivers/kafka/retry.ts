@@ -24,7 +24,7 @@ export class Backoff {
 
 /**
  * @param deadlineMs of the clock
- * @throws {UnavailableError} the last, when the deadline has come or the signal aborts
+ * @throws {UnavailableError} the last, when the deadline has come or the signal aborts; `kafka-closed` at once
  */
 export async function untilAvailable<Result>(
   clock: Clock,
@@ -37,7 +37,8 @@ export async function untilAvailable<Result>(
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof UnavailableError) || signal?.aborted) throw error
+      if (!(error instanceof UnavailableError) || error.code === 'kafka-closed' || signal?.aborted)
+        throw error
       const pauseMs = backoff.nextMs()
       if (clock.nowMs() + pauseMs > deadlineMs) throw error
       await clock.sleep(pauseMs, signal)

@@ -97,7 +97,7 @@ export class TopicCopy implements SourceListener {
     this.committing = this.commitNowAndThen().catch((error) => this.parts.failed(error))
   }
 
-  /** Reads no more, and waits for what is under way. */
+  /** Reads no more, and waits for what is under way, `stopTimeoutMs` at most. */
   stop(): Promise<void> {
     this.stopped ??= this.stopOnce()
     return this.stopped
@@ -247,11 +247,16 @@ export class TopicCopy implements SourceListener {
   private async stopOnce(): Promise<void> {
     this.halt()
     await this.source.stop()
-    await this.committing
     const { clock, settings } = this.parts
     const done = new AbortController()
-    const drained = this.drained().finally(() => done.abort())
-    await Promise.race([drained, clock.sleep(settings.stopTimeoutMs, done.signal)])
+    const finished = this.finish().finally(() => done.abort())
+    await Promise.race([finished, clock.sleep(settings.stopTimeoutMs, done.signal)])
+  }
+
+  /** Brokers that are away hold it for as long as a request may take, more than once. */
+  private async finish(): Promise<void> {
+    await this.committing
+    await this.drained()
     await this.commit().catch((error) => this.tell(error))
   }
 
