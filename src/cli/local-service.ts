@@ -208,7 +208,15 @@ export class LocalService implements FreshetService {
     // A group with more workers than partitions has none for some of them: they stand by.
     if (stage === 'owner' || (stage === 'idle' && generation >= 0)) return { ready: true, why: null }
     const outage = this.health.degraded.map((what) => `; ${what}`).join('')
-    return { ready: false, why: `${this.parts.backend.place} is not taken over yet (${stage})${outage}` }
+    const { restoring } = this.health
+    const restore =
+      restoring === null
+        ? ''
+        : `: partition ${restoring.partition}, ${restoring.records} records of its changelog restored, at most ${restoring.left} left`
+    return {
+      ready: false,
+      why: `${this.parts.backend.place} is not taken over yet (${stage}${restore})${outage}`,
+    }
   }
 
   /** Users in memory that are not stored yet count as well. */

@@ -149,13 +149,17 @@ async function hangUp({ source, producer, cluster }: Driver, repartition: Repart
 /** The first worker of all names its bundle's model active; from then on the record decides. */
 async function registerModel(controlLog: KafkaControlLog, model: EmbeddingModel): Promise<void> {
   const { id } = model
-  const record = (await controlLog.models(-1)).at(-1)
-  if (record === undefined)
+  const last = async () => (await controlLog.models(-1)).at(-1)
+  let record = await last()
+  if (record === undefined) {
     await controlLog.appendModel({ active: id, also: null, existing: [id] }, descriptionOf(model))
-  else if (record.active !== id)
+    // Others may have found nothing, too: the last of them decides.
+    record = await last()
+  }
+  if (record?.active !== id)
     throw new ConfigError(
       'model-not-active',
-      `expected the bundle of model ${record.active}, which the group's topic of models names, got ${id}: name that bundle in model.bundle, or choose another events.kafka.topicPrefix and groupId`,
+      `expected the bundle of model ${record?.active}, which the group's topic of models names, got ${id}: name that bundle in model.bundle, or choose another events.kafka.topicPrefix and groupId`,
     )
 }
 

@@ -1,7 +1,15 @@
 /** Alive, ready, degraded: three questions with three answers, so that an outage of a neighbour restarts nobody. */
 
 import { FreshetError, UnavailableError } from '../errors.ts'
-import { consumed, owner, refreshed, type UnavailableMessage, unavailable } from '../pipeline/channels.ts'
+import {
+  consumed,
+  owner,
+  type RestoringMessage,
+  refreshed,
+  restoring,
+  type UnavailableMessage,
+  unavailable,
+} from '../pipeline/channels.ts'
 import type { Clock } from '../pipeline/clock.ts'
 
 /** The beat of the event loop. */
@@ -39,6 +47,7 @@ export class Health {
   private beatMs: number
   private failure: string | null = null
   private stageNow = 'idle'
+  private restoringNow: RestoringMessage | null = null
 
   constructor({ clock, changed }: HealthOptions) {
     this.clock = clock
@@ -55,8 +64,13 @@ export class Health {
         this.up('vectors')
         if (users > stubs) this.up('model')
       }),
+      restoring.subscribe((message) => {
+        this.restoringNow = message
+      }),
       owner.subscribe(({ stage }) => {
         this.stageNow = stage
+        // What was under way is over, or begins anew.
+        this.restoringNow = null
       }),
     ]
   }
@@ -64,6 +78,11 @@ export class Health {
   /** The owner's stage: `idle`, `taking`, `owner`, `fenced`. */
   get stage(): string {
     return this.stageNow
+  }
+
+  /** How far the restore of a partition under way has come; null: none is. */
+  get restoring(): RestoringMessage | null {
+    return this.restoringNow
   }
 
   /** What is down or slow; vectors may be late, nothing is lost. */

@@ -10,6 +10,7 @@ import { UnavailableError } from '../../src/errors.ts'
 import type { InstructionId } from '../../src/instructions/instruction.ts'
 import { Health } from '../../src/observability/health.ts'
 import { Recent } from '../../src/observability/recent.ts'
+import { restoring } from '../../src/pipeline/channels.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import type { UserRef } from '../../src/server/service.ts'
 import { until } from '../kafka/driver-fixture.ts'
@@ -154,6 +155,9 @@ kafkaSuite('a worker', () => {
       const { ready, why } = await service.ready()
       assert.equal(ready, false)
       assert.match(why!, /^group .* is not taken over yet/)
+      restoring.publish({ partition: 3, records: 500, left: 1_200 })
+      const meanwhile = await service.ready()
+      assert.match(meanwhile.why!, /partition 3, 500 records of its changelog restored, at most 1200 left\)/)
       assert.equal(health.live().live, true)
       await assert.rejects(service.explain(USERS[0]!), UnavailableError)
     } finally {
