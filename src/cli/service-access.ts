@@ -100,6 +100,7 @@ export async function settle(title: string, standalone: Standalone): Promise<voi
 }
 
 function outageText(change: HealthChange): string {
-  if (change.kind === 'recovered') return `${change.what}: answers again after ${duration(change.outageMs)}`
+  if (change.kind === 'recovered')
+    return `${change.what}: ${change.isHeard ? 'answers again' : 'no complaint any more,'} after ${duration(change.outageMs)}`
   return `${change.what}: does not answer, and is tried again until it does (${change.error.message})`
 }

@@ -30,7 +30,13 @@ interface Outage {
 /** A neighbour's state changed; told once for each change. */
 export type HealthChange =
   | { kind: 'degraded'; what: Neighbour; error: Error }
-  | { kind: 'recovered'; what: Neighbour; outageMs: number }
+  | {
+      kind: 'recovered'
+      what: Neighbour
+      outageMs: number
+      /** False: nobody asked it since; it may as well be that nothing is asked of it. */
+      isHeard: boolean
+    }
 
 export interface HealthOptions {
   clock: Clock
@@ -127,18 +133,18 @@ export class Health {
     this.changed({ kind: 'degraded', what, error })
   }
 
-  private up(what: Neighbour): void {
+  private up(what: Neighbour, isHeard = true): void {
     const outage = this.outages.get(what)
     if (outage === undefined) return
     this.outages.delete(what)
-    this.changed({ kind: 'recovered', what, outageMs: this.clock.nowMs() - outage.sinceMs })
+    this.changed({ kind: 'recovered', what, outageMs: this.clock.nowMs() - outage.sinceMs, isHeard })
   }
 
   private forgive(): void {
     const nowMs = this.clock.nowMs()
     for (const [what, { lastMs, error }] of this.outages) {
       const pauseMs = error instanceof UnavailableError ? error.retryAfterMs : 0
-      if (nowMs - lastMs >= Math.max(FORGIVEN_MS, 2 * pauseMs)) this.up(what)
+      if (nowMs - lastMs >= Math.max(FORGIVEN_MS, 2 * pauseMs)) this.up(what, false)
     }
   }
 }

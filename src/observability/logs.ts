@@ -102,7 +102,10 @@ export class Logs {
   healthChanged(change: HealthChange): void {
     if (change.kind === 'degraded')
       this.log.warn({ component: change.what, err: change.error }, 'does not answer: tried again')
-    else this.log.info({ component: change.what, outageMs: change.outageMs }, 'answers again')
+    else {
+      const { what, outageMs, isHeard } = change
+      this.log.info({ component: what, outageMs }, isHeard ? 'answers again' : 'no complaint for a while')
+    }
   }
 
   /** @returns what stands for a user in a line: `user_hash`, or tenant and user where the operator chose so */

@@ -29,7 +29,10 @@ describe('health', () => {
   beforeEach(() => {
     clock = new TestClock()
     changes = []
-    const changed = (change: HealthChange) => changes.push(`${change.what} ${change.kind}`)
+    const changed = (change: HealthChange) => {
+      const how = change.kind === 'recovered' && !change.isHeard ? ' unheard' : ''
+      changes.push(`${change.what} ${change.kind}${how}`)
+    }
     health = new Health({ clock, changed })
   })
 
@@ -68,7 +71,7 @@ describe('health', () => {
     assert.equal(health.degraded.length, 2)
     clock.advance(1_000)
     health.beat()
-    assert.deepEqual(changes.slice(2), ['state recovered'])
+    assert.deepEqual(changes.slice(2), ['state recovered unheard'])
     clock.advance(40_000)
     health.beat()
     assert.deepEqual(health.degraded, [])

@@ -132,8 +132,12 @@ describe('logs', () => {
       what: 'vectors',
       error: new UnavailableError('disk-full', 'no room'),
     })
-    logs.healthChanged({ kind: 'recovered', what: 'vectors', outageMs: 1_500 })
-    const [begin, end] = lines.map((line) => JSON.parse(line))
+    const recovered = { kind: 'recovered', what: 'vectors', outageMs: 1_500 } as const
+    logs.healthChanged({ ...recovered, isHeard: true })
+    logs.healthChanged({ ...recovered, isHeard: false })
+    const [begin, end, silent] = lines.map((line) => JSON.parse(line))
+    assert.equal(end.msg, 'answers again')
+    assert.notEqual(silent.msg, end.msg, 'who was not heard of is not said to answer')
     assert.deepEqual([begin.level, begin.component, begin.err.code], [40, 'vectors', 'disk-full'])
     assert.deepEqual([end.level, end.component, end.outageMs], [30, 'vectors', 1_500])
   })
