@@ -45,6 +45,8 @@ export class LocalInstructions {
   async add(given: NewInstruction): Promise<Instruction> {
     const { updater, backend } = this.parts
     this.check(given)
+    // Another worker may have changed it since we last looked.
+    await updater.control.readToEnd()
     const status = given.status ?? 'active'
     const before = updater.control.view.instructions.instructions.get(given.id)
     const group = (status === 'shadow' ? SHADOW_GROUP : (given.group ?? MAIN_GROUP)) as GroupName
@@ -67,6 +69,7 @@ export class LocalInstructions {
   /** @throws {RequestError} `instruction-unknown` */
   async retire(id: InstructionId): Promise<Instruction> {
     const { updater, backend } = this.parts
+    await updater.control.readToEnd()
     const instruction = knownInstruction(updater.control.view.instructions.instructions, id)
     if (instruction.status === 'retired') return instruction
     const retired: Instruction = { ...instruction, status: 'retired', previous: null }

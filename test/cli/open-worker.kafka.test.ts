@@ -103,6 +103,20 @@ kafkaSuite('a worker', () => {
     })
   })
 
+  test('what one worker has just retired another registers anew, however old its own view is', async () => {
+    const id = 'again' as InstructionId
+    const given = { id, text: 'What comes next?' }
+    for (let round = 0; round < 3; round++) {
+      assert.equal((await one.service.addInstruction(given)).status, 'active')
+      assert.equal((await two.service.retireInstruction(id)).status, 'retired')
+      assert.equal((await one.service.addInstruction(given)).status, 'active')
+      await two.service.retireInstruction(id)
+    }
+    await one.freshet.parts.updater.control.readToEnd()
+    const { view } = one.freshet.parts.updater.control
+    assert.equal(view.instructions.instructions.get(id)?.status, 'retired')
+  })
+
   test('a user is forgotten wherever it is asked for', async () => {
     const user = USERS.at(-1)!
     const other = holderOf(user) === one ? two : one
