@@ -1,10 +1,12 @@
 /** Verbs that change things: `forget`, `instructions`, `users`. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { readInstructionFile } from '../config/instruction-files.ts'
-import { RequestError } from '../errors.ts'
+import { FreshetError, RequestError } from '../errors.ts'
 import { DEFAULT_TENANT } from '../events/ids.ts'
 import { GENERAL, type InstructionId } from '../instructions/instruction.ts'
+import type { ForgetStatus, FreshetService } from '../server/service.ts'
 import { register } from './declared-instructions.ts'
 import { follow } from './follow-change.ts'
 import { addLetterCommands } from './letter-commands.ts'
@@ -17,6 +19,10 @@ interface ChangeOptions extends GlobalOptions {
   wait: boolean
   json?: boolean
 }
+
+/** A tombstone that is read is acted on at once: longer takes only an outage. */
+const FORGET_MS_MAX = 10_000
+const FORGET_POLL_MS = 100
 
 export function addAdminCommands(program: Command): void {
   program
@@ -39,10 +45,27 @@ async function forget(user: string, options: ChangeOptions & { tenant: string })
   const status = await withService(settings, async (access) => {
     const asked = await access.service.forget(ref)
     await follow(access, options)
-    return access.standalone === null || !options.wait ? asked : access.service.forgetStatus(ref)
+    return options.wait ? untilForgotten(access.service, asked) : asked
   })
   if (options.json === true) printJson(status)
   else print(`${status.user}: forgotten as of ${timeText(status.atMs)}, ${status.state}`)
+  if (status.state === 'pending') note(`it is under way: GET /v1/users/${user}/forget says when it is done`)
+}
+
+/** @returns as it is when nothing has a vector any more, or after some seconds, or where only another worker can tell */
+async function untilForgotten(service: FreshetService, asked: ForgetStatus): Promise<ForgetStatus> {
+  const untilMs = Date.now() + FORGET_MS_MAX
+  let status = asked
+  while (status.state === 'pending' && Date.now() < untilMs) {
+    try {
+      status = await service.forgetStatus(asked)
+    } catch (error) {
+      if (error instanceof FreshetError && error.code === 'user-elsewhere') return asked
+      throw error
+    }
+    if (status.state === 'pending') await sleep(FORGET_POLL_MS)
+  }
+  return status
 }
 
 function addInstructionCommands(program: Command): void {

@@ -62,10 +62,16 @@ async function plan(options: PlanOptions): Promise<void> {
   if (pending(changes).length > 0) process.exitCode = EXIT.pending
 }
 
+/** What is said where a start of ours would be a second one. */
+const RUNS_ALREADY: Record<Settings['events']['driver'], string> = {
+  sqlite: 'a freshet runs here: what is missing it makes by itself',
+  kafka: 'what is missing a worker makes by itself, as soon as one runs',
+}
+
 async function apply(options: PlanOptions): Promise<void> {
   const { settings } = settingsOf(options)
   const before = await planned(settings)
-  if (!(await makeWhatIsMissing(settings))) note('what is missing a running freshet makes by itself')
+  if (!(await makeWhatIsMissing(settings))) note(RUNS_ALREADY[settings.events.driver])
   await mendAll(settings)
   const left = await planned(settings)
   const done = before.filter((change) => !left.some((other) => isSame(other, change)))

@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts'
 import { UnavailableError } from '../errors.ts'
 import { mended, unavailable } from '../pipeline/channels.ts'
 import type { Partition } from '../pipeline/partition.ts'
+import { closeAll } from './close-all.ts'
 import type { Parts } from './parts.ts'
 
 /** How long a stop waits for users whose events were read: what is left is read again at the next start. */
@@ -157,7 +158,7 @@ export class Freshet<Its extends Parts = Parts> {
     this.stopping.abort()
     if (this.running !== undefined) await this.endWork()
     await drained?.ended
-    for (const close of this.closers.reverse()) await close()
+    await closeAll(this.closers)
   }
 
   /** Commits once more, and waits until nothing runs; for neighbours that are away no longer than was agreed. */

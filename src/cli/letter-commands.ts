@@ -115,7 +115,7 @@ Examples:
         await follow(access, options)
         return retried
       })
-      print(`${count} letters are back on their topics`)
+      print(count === 1 ? 'one letter is back on its topic' : `${count} letters are back on their topics`)
     })
 }
 
@@ -139,6 +139,6 @@ function addPurge(dlq: Command): void {
       }
       if (options.yes !== true) await confirmed('Their bytes can not be brought back. Remove them?')
       const count = await withService(settings, ({ service }) => service.purgeDeadLetters(query))
-      print(`${count} letters are gone for good`)
+      print(count === 1 ? 'one letter is gone for good' : `${count} letters are gone for good`)
     })
 }

@@ -25,6 +25,7 @@ import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
 import { DAY_MS } from '../window/day.ts'
 import { builtInBundle } from './built-in-bundle.ts'
+import { closeAll } from './close-all.ts'
 import { Freshet } from './freshet.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
 import { type OpenedModel, openModel } from './open-model.ts'
@@ -96,7 +97,8 @@ export async function openStandalone(
     if (unreachable === 'fail') await standalone.reach()
     return standalone
   } catch (error) {
-    for (const close of closers.reverse()) await close()
+    // What went wrong first is what is told.
+    await closeAll(closers).catch(() => {})
     throw error
   }
 }

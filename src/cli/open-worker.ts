@@ -28,6 +28,7 @@ import { tombstoneReader } from '../pipeline/tombstone-reader.ts'
 import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
 import { builtInBundle } from './built-in-bundle.ts'
+import { closeAll } from './close-all.ts'
 import { Freshet } from './freshet.ts'
 import { openGroupVectors } from './group-vectors.ts'
 import { descriptionOf, kafkaBackend } from './kafka-backend.ts'
@@ -76,7 +77,8 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
     }
     return new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: false, neighbours })
   } catch (error) {
-    for (const close of closers.reverse()) await close()
+    // What went wrong first is what is told.
+    await closeAll(closers).catch(() => {})
     throw error
   }
 }
