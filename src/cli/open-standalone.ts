@@ -1,10 +1,8 @@
 /** Builds a standalone freshet over one data directory: opens every part and passes them to each other. */
 
-import { join } from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import type { MainDirectory } from '../drivers/sqlite/data-directory.ts'
 import { SqliteEventLog } from '../drivers/sqlite/event-log.ts'
-import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
 import { cutLog } from '../drivers/sqlite/log-retention.ts'
 import { OfVectors } from '../drivers/sqlite/of-vectors.ts'
 import { SqliteControlLog } from '../drivers/sqlite/sqlite-control-log.ts'
@@ -24,11 +22,11 @@ import { tombstoneReader } from '../pipeline/tombstone-reader.ts'
 import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
 import { DAY_MS } from '../window/day.ts'
-import { builtInBundle } from './built-in-bundle.ts'
 import { closeAll } from './close-all.ts'
 import { Freshet } from './freshet.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
-import { type OpenedModel, openModel } from './open-model.ts'
+import { openCachedModel } from './open-cached-model.ts'
+import type { OpenedModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import { type OpenedVectors, openDirectory, openVectors } from './open-vectors.ts'
 import type { StandaloneParts } from './parts.ts'
@@ -66,16 +64,7 @@ export async function openStandalone(
   const directory = openDirectory(settings, 'write', clock.nowMs())
   const closers: (() => unknown)[] = [() => directory.close()]
   try {
-    const { eventCacheBytesMax } = settings.model
-    const cachePath = join(directory.path, 'event-vectors.db')
-    const { cache, warning } =
-      eventCacheBytesMax === 0
-        ? { cache: null, warning: null }
-        : openEventVectorCache({ path: cachePath, sizeBytesMax: eventCacheBytesMax })
-    if (cache !== null) closers.push(() => cache.close())
-    const bundle = settings.model.bundle ?? (await builtInBundle(directory.path, clock))
-    const opened = await openModel(bundle, settings.model, cache)
-    closers.push(() => opened.close())
+    const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
     const { schemas, close: closeSchemas } = await openSchemas(settings)
     closers.push(closeSchemas)
     const controlLog = new SqliteControlLog(directory.main)
@@ -93,7 +82,7 @@ export async function openStandalone(
     const parts = assemble(settled, clock, directory, controlLog, schemas, opens, opened)
     // First of what is opened over the directory, last of what a stop ends: nobody appends any more.
     closers.push(() => parts.log.close())
-    const standalone = new Freshet({ parts: { ...parts, cacheWarning: warning }, closers, isAlone: true })
+    const standalone = new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: true })
     if (unreachable === 'fail') await standalone.reach()
     return standalone
   } catch (error) {

@@ -1,6 +1,5 @@
 /** Builds a worker of a consumer group: events, control records and states in Kafka, vectors where all workers see them. */
 
-import { join } from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import { KafkaChangelog } from '../drivers/kafka/kafka-changelog.ts'
 import { KafkaCluster } from '../drivers/kafka/kafka-cluster.ts'
@@ -13,7 +12,6 @@ import { KafkaUpdates } from '../drivers/kafka/kafka-updates.ts'
 import { Repartition } from '../drivers/kafka/repartition.ts'
 import { SafeProducer } from '../drivers/kafka/safe-producer.ts'
 import { checkTopics } from '../drivers/kafka/topic-admin.ts'
-import { openEventVectorCache } from '../drivers/sqlite/event-vector-cache.ts'
 import { openWorkerDirectory, type WorkerDirectory } from '../drivers/sqlite/worker-directory.ts'
 import { ConfigError } from '../errors.ts'
 import { createRecordDecoder } from '../events/decoder.ts'
@@ -27,13 +25,13 @@ import { Housekeeping } from '../pipeline/housekeeping.ts'
 import { tombstoneReader } from '../pipeline/tombstone-reader.ts'
 import { Updater } from '../pipeline/updater.ts'
 import { windowCaps } from '../pipeline/window-caps.ts'
-import { builtInBundle } from './built-in-bundle.ts'
 import { closeAll } from './close-all.ts'
 import { Freshet } from './freshet.ts'
 import { openGroupVectors } from './group-vectors.ts'
 import { descriptionOf, kafkaBackend } from './kafka-backend.ts'
 import { kafkaSettings, ownTopics } from './kafka-settings.ts'
-import { type OpenedModel, openModel } from './open-model.ts'
+import { openCachedModel } from './open-cached-model.ts'
+import type { OpenedModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import type { Parts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
@@ -57,7 +55,7 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
       nowMs: clock.nowMs(),
     })
     closers.push(() => directory.close())
-    const { opened, cacheWarning } = await openTheModel(settings, clock, closers)
+    const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
     const { schemas, close: closeSchemas } = await openSchemas(settings)
     closers.push(closeSchemas)
     const driver = await openDriver(settings, clock, schemas, closers)
@@ -81,26 +79,6 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
     await closeAll(closers).catch(() => {})
     throw error
   }
-}
-
-async function openTheModel(
-  settings: Settings,
-  clock: Clock,
-  closers: Closers,
-): Promise<{ opened: OpenedModel; cacheWarning: string | null }> {
-  const { dataDir, model } = settings
-  const { cache, warning } =
-    model.eventCacheBytesMax === 0
-      ? { cache: null, warning: null }
-      : openEventVectorCache({
-          path: join(dataDir, 'event-vectors.db'),
-          sizeBytesMax: model.eventCacheBytesMax,
-        })
-  if (cache !== null) closers.push(() => cache.close())
-  const bundle = model.bundle ?? (await builtInBundle(dataDir, clock))
-  const opened = await openModel(bundle, model, cache)
-  closers.push(() => opened.close())
-  return { opened, cacheWarning: warning }
 }
 
 /** @returns null: every topic is read as it is */

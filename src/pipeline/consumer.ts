@@ -189,7 +189,8 @@ function countByReason(letters: readonly DeadLetter[]): Map<string, number> {
   return counts
 }
 
-function deadLetter(record: SourceRecord, error: RecordError, failedAtMs: number): DeadLetter {
+/** What becomes of a record that can't be taken: its bytes as they came, and why. */
+export function deadLetter(record: SourceRecord, error: RecordError, failedAtMs: number): DeadLetter {
   const { topic, partition, offset, appendTimeMs, key, value, headers = {} } = record
   const { code: reason, message } = error
   return {

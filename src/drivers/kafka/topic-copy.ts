@@ -4,6 +4,7 @@ import { ConfigError, RecordError, UnavailableError } from '../../errors.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import { unavailable } from '../../pipeline/channels.ts'
 import type { Clock } from '../../pipeline/clock.ts'
+import { deadLetter } from '../../pipeline/consumer.ts'
 import type { DeadLetters } from '../../pipeline/control-log.ts'
 import type { Assignment, Positions, SourceListener } from '../../pipeline/event-source.ts'
 import { KafkaEventSource } from './kafka-event-source.ts'
@@ -206,16 +207,7 @@ export class TopicCopy implements SourceListener {
       await producer.send(topics.to, partition, [copy], 'zstd')
     } catch (error) {
       if (!(error instanceof RecordError)) throw error
-      const { code: reason, message } = error
-      const letter = {
-        headers: {},
-        ...record,
-        reason,
-        error: message,
-        attempts: 1,
-        failedAtMs: clock.nowMs(),
-      }
-      await letters.put([letter])
+      await letters.put([deadLetter(record, error, clock.nowMs())])
     }
   }
 
