@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { KafkaCluster } from '../../src/drivers/kafka/kafka-cluster.ts'
 import { KafkaControlLog } from '../../src/drivers/kafka/kafka-control-log.ts'
+import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { partitionOf } from '../../src/drivers/kafka/partitioner.ts'
 import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
 import { VECTOR_MIGRATIONS } from '../../src/drivers/sqlite/migrations.ts'
@@ -73,6 +74,8 @@ export interface WorldOptions {
   schemas?: SchemaSource
   /** Of the changelog, beside compaction. */
   changelog?: Readonly<Record<string, string>>
+  /** Of who publishes. */
+  kafka?: Partial<KafkaSettings>
 }
 
 const entries = (config: Readonly<Record<string, string>>) =>
@@ -94,7 +97,7 @@ export async function newWorld(t: TestContext, options: WorldOptions = {}): Prom
     ...['instructions', 'models'].map((name) => ({ topic: `${prefix}.${name}`, partitionCount: 1 })),
     { topic: `${prefix}.state`, partitionCount, config: { 'cleanup.policy': 'compact', ...changelog } },
   ])
-  const producer = await SafeProducer.open(kafkaSettings(bootstrap, prefix), systemClock)
+  const producer = await SafeProducer.open(kafkaSettings(bootstrap, prefix, options.kafka), systemClock)
   const database = new SqliteDatabase({ path: ':memory:', migrations: VECTOR_MIGRATIONS })
   t.after(async () => {
     await producer.close()
