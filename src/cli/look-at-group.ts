@@ -1,15 +1,15 @@
 /** The vectors that a group shares, as somebody sees them who only looks, beside running workers or without any. */
 
 import type { Settings } from '../config/settings.ts'
-import { KafkaCluster } from '../drivers/kafka/kafka-cluster.ts'
 import { KafkaControlLog } from '../drivers/kafka/kafka-control-log.ts'
-import { SafeProducer } from '../drivers/kafka/safe-producer.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import type { ModelRecord } from '../vectors/model-registry.ts'
 import { openSharedVectors } from './group-vectors.ts'
-import { kafkaSettings, ownTopics } from './kafka-settings.ts'
-import { type LookedAt, storedView } from './open-vectors.ts'
+import { openKafka } from './kafka-access.ts'
+import { ownTopics } from './kafka-settings.ts'
+import { type LookedAt, silentVectors, storedView } from './open-vectors.ts'
 import { hasMain, requestRebuild } from './rebuild.ts'
+import { sayNote, sayWhile } from './say-while.ts'
 
 /**
  * Changes nothing.
@@ -21,7 +21,11 @@ export async function lookAtGroup(settings: Settings, clock: Clock): Promise<Loo
   const { controlLog, close: closeLog } = await openControlLog(settings, clock)
   try {
     const view = await storedView(controlLog)
-    const { store, server } = await openSharedVectors(settings, clock)
+    const { store, server } = await sayWhile(
+      clock,
+      () => sayNote('vectors', silentVectors(settings)),
+      () => openSharedVectors(settings, clock),
+    )
     const isThere = view === null || (await hasMain(controlLog, store))
     const close = async () => {
       await store.close()
@@ -54,17 +58,20 @@ export async function requestGroupRebuild(settings: Settings, clock: Clock): Pro
 }
 
 async function openControlLog(settings: Settings, clock: Clock) {
-  const kafka = kafkaSettings(settings)
-  const cluster = await KafkaCluster.create(kafka, clock)
-  const producer = await SafeProducer.open(kafka, clock)
-  const close = async () => {
-    await producer.close()
-    cluster.close()
-  }
+  const { cluster, producer, close } = await openKafka(settings, clock)
   try {
     const { instructions, models } = ownTopics(settings)
     const topics = { instructions, models, tombstones: null }
-    return { controlLog: await KafkaControlLog.open(cluster, producer, topics, () => null), close }
+    const controlLog = await sayWhile(
+      clock,
+      () =>
+        sayNote(
+          'kafka',
+          `${instructions} and ${models} are not told of yet: a topic that was just made may still appear`,
+        ),
+      () => KafkaControlLog.open(cluster, producer, topics, () => null),
+    )
+    return { controlLog, close }
   } catch (error) {
     await close()
     throw error

@@ -3,7 +3,8 @@
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import { lookAtGroup } from './look-at-group.ts'
-import { type LookedAt, type LookOptions, lookAtDirectory } from './open-vectors.ts'
+import { type LookedAt, type LookOptions, lookAtDirectory, silentVectors } from './open-vectors.ts'
+import { sayNote, sayWhile } from './say-while.ts'
 
 /**
  * Takes nobody's lock, and changes nothing.
@@ -19,5 +20,9 @@ export function lookAtVectors(
 ): Promise<LookedAt> {
   return settings.events.driver === 'kafka'
     ? lookAtGroup(settings, clock)
-    : lookAtDirectory(settings, clock, options)
+    : sayWhile(
+        clock,
+        () => sayNote('vectors', silentVectors(settings)),
+        () => lookAtDirectory(settings, clock, options),
+      )
 }

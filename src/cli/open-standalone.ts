@@ -28,10 +28,11 @@ import { withKeptHorizon } from './kept-horizon.ts'
 import { openCachedModel } from './open-cached-model.ts'
 import type { OpenedModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
-import { type OpenedVectors, openDirectory, openVectors } from './open-vectors.ts'
+import { type OpenedVectors, openDirectory, openVectors, silentVectors } from './open-vectors.ts'
 import type { StandaloneParts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
 import type { OnLost } from './rebuild.ts'
+import { type Say, sayNote, sayWhile } from './say-while.ts'
 import { sqliteBackend } from './sqlite-backend.ts'
 
 export type Standalone = Freshet<StandaloneParts>
@@ -44,6 +45,8 @@ export interface StandaloneOptions {
   takeOver?: boolean
   /** What it means that the vectors are not as the states say: everybody is embedded anew, or an error. */
   onLost?: OnLost
+  /** Told what it waits for; left out: it is a note on the error output. */
+  say?: Say
 }
 
 /**
@@ -54,7 +57,13 @@ export interface StandaloneOptions {
  */
 export async function openStandalone(
   settings: Settings,
-  { clock = systemClock, unreachable = 'fail', takeOver = false, onLost = 'rebuild' }: StandaloneOptions = {},
+  {
+    clock = systemClock,
+    unreachable = 'fail',
+    takeOver = false,
+    onLost = 'rebuild',
+    say = sayNote,
+  }: StandaloneOptions = {},
 ): Promise<Standalone> {
   if (settings.events.driver === 'kafka')
     throw new ConfigError(
@@ -65,7 +74,7 @@ export async function openStandalone(
   const closers: (() => unknown)[] = [() => directory.close()]
   try {
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings)
+    const { schemas, close: closeSchemas } = await openSchemas(settings, clock, say)
     closers.push(closeSchemas)
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
@@ -83,7 +92,12 @@ export async function openStandalone(
     // First of what is opened over the directory, last of what a stop ends: nobody appends any more.
     closers.push(() => parts.log.close())
     const standalone = new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: true })
-    if (unreachable === 'fail') await standalone.reach()
+    if (unreachable === 'fail')
+      await sayWhile(
+        clock,
+        () => say('vectors', silentVectors(settings)),
+        () => standalone.reach(),
+      )
     return standalone
   } catch (error) {
     // What went wrong first is what is told.

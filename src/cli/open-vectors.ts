@@ -24,6 +24,13 @@ import { DeferredVectorStore } from './deferred-vectors.ts'
 import { type OnLost, rebuildIfLost } from './rebuild.ts'
 import { ServerMarks, type ServerVectors } from './server-marks.ts'
 
+/** For a line about a wait. */
+export function silentVectors({ vectors: { driver, qdrant } }: Settings): string {
+  return driver === 'sqlite'
+    ? 'the vectors are still being opened'
+    : `the vectors at ${qdrant.url} don't answer yet: an attempt takes up to ${qdrant.timeoutMs} ms (vectors.qdrant.timeoutMs)`
+}
+
 /** A store of vectors, and what a data directory must know of it. */
 export interface OpenedVectors {
   readonly vectors: VectorStore

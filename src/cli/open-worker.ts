@@ -2,7 +2,6 @@
 
 import type { Settings } from '../config/settings.ts'
 import { KafkaChangelog } from '../drivers/kafka/kafka-changelog.ts'
-import { KafkaCluster } from '../drivers/kafka/kafka-cluster.ts'
 import { KafkaControlLog } from '../drivers/kafka/kafka-control-log.ts'
 import { KafkaDeadLetters } from '../drivers/kafka/kafka-dead-letters.ts'
 import { KafkaEventSource } from '../drivers/kafka/kafka-event-source.ts'
@@ -10,7 +9,6 @@ import { KafkaLetters } from '../drivers/kafka/kafka-letters.ts'
 import type { KafkaSettings } from '../drivers/kafka/kafka-settings.ts'
 import { KafkaUpdates } from '../drivers/kafka/kafka-updates.ts'
 import { Repartition } from '../drivers/kafka/repartition.ts'
-import { SafeProducer } from '../drivers/kafka/safe-producer.ts'
 import { checkTopics } from '../drivers/kafka/topic-admin.ts'
 import { openWorkerDirectory, type WorkerDirectory } from '../drivers/sqlite/worker-directory.ts'
 import { ConfigError } from '../errors.ts'
@@ -28,13 +26,15 @@ import { windowCaps } from '../pipeline/window-caps.ts'
 import { closeAll } from './close-all.ts'
 import { Freshet } from './freshet.ts'
 import { openGroupVectors } from './group-vectors.ts'
+import { openKafka, patienceOfWorkers } from './kafka-access.ts'
 import { descriptionOf, kafkaBackend } from './kafka-backend.ts'
-import { kafkaSettings, ownTopics } from './kafka-settings.ts'
+import { ownTopics } from './kafka-settings.ts'
 import { openCachedModel } from './open-cached-model.ts'
 import type { OpenedModel } from './open-model.ts'
 import { openSchemas } from './open-schemas.ts'
 import type { Parts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
+import { type Say, sayNote, sayWhile } from './say-while.ts'
 import { topicNeeds } from './topic-needs.ts'
 import { asRead, copiedTopics } from './topics-as-read.ts'
 
@@ -43,10 +43,15 @@ type Closers = (() => unknown)[]
 /**
  * Connects and opens everything; nothing runs yet, and the group isn't joined.
  *
+ * @param say told what it waits for
  * @throws {ConfigError} what is wrong with directory, bundle, provider, topics, brokers or settings; nothing stays open
  * @throws {UnavailableError} no broker answers in `events.kafka.startTimeoutMs`
  */
-export async function openWorker(settings: Settings, clock: Clock = systemClock): Promise<Freshet> {
+export async function openWorker(
+  settings: Settings,
+  clock: Clock = systemClock,
+  say: Say = sayNote,
+): Promise<Freshet> {
   const closers: Closers = []
   try {
     const directory = openWorkerDirectory({
@@ -56,9 +61,9 @@ export async function openWorker(settings: Settings, clock: Clock = systemClock)
     })
     closers.push(() => directory.close())
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings)
+    const { schemas, close: closeSchemas } = await openSchemas(settings, clock, say)
     closers.push(closeSchemas)
-    const driver = await openDriver(settings, clock, schemas, closers)
+    const driver = await openDriver(settings, clock, say, schemas, closers)
     const repartition = await openRepartition(settings, driver.kafka, clock, closers)
     await registerModel(driver.controlLog, opened.model)
     const parts = assemble(settings, clock, directory, schemas, driver, opened)
@@ -93,18 +98,33 @@ async function openRepartition(settings: Settings, kafka: KafkaSettings, clock: 
 
 type Driver = Awaited<ReturnType<typeof openDriver>>
 
-async function openDriver(settings: Settings, clock: Clock, schemas: SchemaSource, closers: Closers) {
-  const kafka = kafkaSettings(settings)
+async function openDriver(
+  settings: Settings,
+  clock: Clock,
+  say: Say,
+  schemas: SchemaSource,
+  closers: Closers,
+) {
   const { valueBytesMax } = settings.events
   const topics = asRead(settings)
   // Who sends over HTTP names topics as their producers do.
   const named = [...new Map([...settings.events.topics, ...topics].map((one) => [one.topic, one])).values()]
   const decoder = createRecordDecoder({ topics: named, schemas, valueBytesMax })
-  const cluster = await KafkaCluster.create(kafka, clock)
-  closers.push(() => cluster.close())
-  await checkTopics(cluster, topicNeeds(settings))
-  const producer = await SafeProducer.open(kafka, clock)
-  closers.push(() => producer.close())
+  const { kafka, cluster, producer, close } = await openKafka(
+    settings,
+    clock,
+    patienceOfWorkers(settings, say),
+  )
+  closers.push(close)
+  await sayWhile(
+    clock,
+    () =>
+      say(
+        'kafka',
+        'topics are not as freshet needs them, or can not be told of; those that were just made may still appear',
+      ),
+    () => checkTopics(cluster, topicNeeds(settings)),
+  )
   const names = topics.map(({ topic }) => topic)
   const source = await KafkaEventSource.open(kafka, names, clock)
   closers.push(() => source.close())

@@ -4,14 +4,17 @@ import type { Command } from 'commander'
 import type { Settings } from '../config/settings.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Logs } from '../observability/logs.ts'
+import { systemClock } from '../pipeline/clock.ts'
 import { pending, planOf } from './collection-plan.ts'
 import { registerDeclared } from './declared-instructions.ts'
 import type { Freshet } from './freshet.ts'
 import { openStandalone } from './open-standalone.ts'
+import { silentVectors } from './open-vectors.ts'
 import { openWorker } from './open-worker.ts'
 import { EXIT } from './output.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
-import { closeObservers, observe, serve } from './serve.ts'
+import { type Say, sayWhile } from './say-while.ts'
+import { closeObservers, observe, openLogs, serve } from './serve.ts'
 import { stopRequest } from './signals.ts'
 
 export function addRunCommand(program: Command): void {
@@ -38,14 +41,19 @@ Examples:
 async function run(options: GlobalOptions, drainSeconds: number): Promise<void> {
   const { settings } = settingsOf(options)
   const stop = stopRequest()
-  const freshet = await Promise.race([open(settings), stop.asked])
+  const logs = openLogs(settings.log, systemClock, false)
+  const say: Say = (component, text) => logs.warn(component, text)
+  const freshet = await Promise.race([open(settings, say), stop.asked])
   // Brokers or a model keep it waiting, and nothing was taken over: it ends as a second signal would end it.
   if (freshet === undefined) process.exit(EXIT.ok)
-  const observers = observe(settings.log, freshet, false)
+  const observers = observe(logs, freshet)
   try {
-    const isReached = await freshet.start()
+    const isReached = await sayWhile(
+      systemClock,
+      () => say('vectors', silentVectors(settings)),
+      () => freshet.start(),
+    )
     const serving = await serve(freshet, observers)
-    const { logs } = serving
     try {
       const { place } = freshet.parts.backend
       logs.info('program', `freshet answers at ${serving.url}`, {
@@ -73,10 +81,10 @@ async function run(options: GlobalOptions, drainSeconds: number): Promise<void> 
   }
 }
 
-function open(settings: Settings): Promise<Freshet> {
+function open(settings: Settings, say: Say): Promise<Freshet> {
   return settings.events.driver === 'kafka'
-    ? openWorker(settings)
-    : openStandalone(settings, { unreachable: 'wait' })
+    ? openWorker(settings, systemClock, say)
+    : openStandalone(settings, { unreachable: 'wait', say })
 }
 
 /** Where the vectors are, and whether collections are as set: a start leaves what is otherwise to `collections apply`. */

@@ -6,6 +6,7 @@ import { Health } from '../observability/health.ts'
 import { Logs } from '../observability/logs.ts'
 import { Metrics } from '../observability/metrics.ts'
 import { Recent } from '../observability/recent.ts'
+import type { Clock } from '../pipeline/clock.ts'
 import { createServer, type FreshetServer } from '../server/http-server.ts'
 import type { Freshet } from './freshet.ts'
 import { LocalService } from './local-service.ts'
@@ -17,16 +18,15 @@ export interface Observers {
   logs: Logs
 }
 
-/** Watches from before the first record on. @param quiet no log lines: somebody draws on the terminal */
-export function observe(
+/** Ready before anything is opened, which may have to wait. @param quiet no log lines: somebody draws on the terminal */
+export function openLogs(
   settings: Settings['log'],
-  freshet: Freshet,
+  clock: Clock,
   quiet: boolean,
   destination: { write(line: string): void } = process.stderr,
-): Observers {
-  const { clock, cacheWarning } = freshet.parts
+): Logs {
   const isTerminal = process.stderr.isTTY === true
-  const logs = new Logs({
+  return new Logs({
     level: quiet ? 'silent' : settings.level,
     userIds: settings.userIds,
     pretty: settings.pretty === 'auto' ? isTerminal : settings.pretty,
@@ -34,6 +34,11 @@ export function observe(
     destination,
     clock,
   })
+}
+
+/** Watches from before the first record on. */
+export function observe(logs: Logs, freshet: Freshet): Observers {
+  const { clock, cacheWarning } = freshet.parts
   if (cacheWarning !== null) logs.warn('event-vectors', cacheWarning)
   const health = new Health({ clock, changed: (change) => logs.healthChanged(change) })
   return { recent: new Recent(clock), health, logs }

@@ -11,6 +11,7 @@ import type { Settings } from '../config/settings.ts'
 import { UnavailableError } from '../errors.ts'
 import { DEFAULT_TENANT } from '../events/ids.ts'
 import { Recent } from '../observability/recent.ts'
+import { systemClock } from '../pipeline/clock.ts'
 import type { UserRef } from '../server/service.ts'
 import { register, registerDeclared } from './declared-instructions.ts'
 import type { Standalone } from './open-standalone.ts'
@@ -18,7 +19,7 @@ import { openStandalone } from './open-standalone.ts'
 import { note, print } from './output.ts'
 import { isPortFree } from './port.ts'
 import { type GlobalOptions, positiveInteger, seconds, settingsOf } from './program-options.ts'
-import { closeObservers, observe, type Serving, serve } from './serve.ts'
+import { closeObservers, observe, openLogs, type Serving, serve } from './serve.ts'
 import { settle } from './service-access.ts'
 import { type StopRequest, stopRequest } from './signals.ts'
 import { createScreen, type Frame } from './start-screen.ts'
@@ -82,7 +83,7 @@ async function play(settings: Settings, options: StartOptions): Promise<void> {
   const stop = stopRequest()
   const startMs = Date.now()
   const standalone = await openStandalone(settings, { unreachable: 'wait' })
-  const observers = observe(settings.log, standalone, true)
+  const observers = observe(openLogs(settings.log, systemClock, true), standalone)
   try {
     if (!(await standalone.start())) {
       note(`the vectors can't be reached at ${settings.vectors.qdrant.url} yet: waiting for them`)

@@ -6,13 +6,16 @@ import { openSchemas } from '../../src/cli/open-schemas.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { ConfigError, UnavailableError } from '../../src/errors.ts'
 import { ownSchema } from '../../src/events/own-schemas.ts'
+import { systemClock } from '../../src/pipeline/clock.ts'
 import { type RegistryDouble, startRegistryDouble } from '../drivers/registry/registry-double.ts'
 
 let double: RegistryDouble
+let said: string[] = []
 
 function opened(flags: Record<string, unknown> = {}) {
   const ids = { 'events.schemas.ids': { 7: 'search' } }
-  return openSchemas(loadSettings({ file: null, env: {}, flags: { ...ids, ...flags } }).settings)
+  const { settings } = loadSettings({ file: null, env: {}, flags: { ...ids, ...flags } })
+  return openSchemas(settings, systemClock, (_component, text) => said.push(text))
 }
 
 describe('schemas as set', () => {
@@ -23,6 +26,7 @@ describe('schemas as set', () => {
 
   beforeEach(() => {
     double.fault = null
+    said = []
   })
 
   after(() => double.close())
@@ -63,6 +67,8 @@ describe('schemas as set', () => {
     double.fault = { kind: 'down' }
     const { schemas, close } = await opened(named())
     assert.throws(() => schemas.byId(1), UnavailableError)
+    assert.equal(said.length, 1)
+    assert.match(said[0]!, /schema registry.*other side closed.*records whose schema it has wait/)
     close()
   })
 })

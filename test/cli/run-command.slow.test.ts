@@ -1,4 +1,4 @@
-/** The program itself is told to stop, before it runs. */
+/** The program itself, before it runs: what it says of brokers that are away, and how it is told to stop. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -12,7 +12,7 @@ import { until } from '../kafka/driver-fixture.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
-test('a worker that still looks for brokers ends at the first signal', async () => {
+test('a worker that still looks for brokers says so, and ends at the first signal', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'freshet-run-'))
   const settings = {
     'events.driver': 'kafka',
@@ -22,11 +22,19 @@ test('a worker that still looks for brokers ends at the first signal', async () 
     'vectors.sqliteFile': join(directory, 'vectors.db'),
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
-  const child = spawn(process.execPath, [PROGRAM, 'run', '-d', directory, ...flags], { stdio: 'ignore' })
+  const child = spawn(process.execPath, [PROGRAM, 'run', '-d', directory, ...flags], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let log = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text
+  })
   const ended = once(child, 'exit')
   try {
     // Signals are listened for before it is written.
     await until('it holds its directory', () => existsSync(join(directory, 'lock.json')), 30_000)
+    await until('it is told', () => log.includes('no broker answers yet; tried: 127.0.0.1:9;'), 30_000)
+    assert.match(log, /ECONNREFUSED.*given up in \d+ s \(events\.kafka\.startTimeoutMs\)/)
     child.kill('SIGTERM')
     assert.deepEqual(await ended, [0, null])
   } finally {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openStandalone } from '../../src/cli/open-standalone.ts'
-import { closeObservers, observe } from '../../src/cli/serve.ts'
+import { closeObservers, observe, openLogs } from '../../src/cli/serve.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
+import { systemClock } from '../../src/pipeline/clock.ts'
 import { GOLDEN_BUNDLE } from './standalone-fixture.ts'
 
 test('a damaged cache of event vectors is begun anew at the start, and the log says so once', async (t) => {
@@ -20,7 +21,8 @@ test('a damaged cache of event vectors is begun anew at the start, and the log s
     const lines: string[] = []
     const standalone = await openStandalone(settings)
     try {
-      closeObservers(observe(settings.log, standalone, quiet, { write: (line) => lines.push(line) }))
+      const logs = openLogs(settings.log, systemClock, quiet, { write: (line) => lines.push(line) })
+      closeObservers(observe(logs, standalone))
     } finally {
       await standalone.close()
     }
