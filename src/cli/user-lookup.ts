@@ -29,12 +29,8 @@ export class UserLookup {
 
   /** Those that are ours. @throws {UnavailableError} `not-ready`, while partitions are being taken over */
   partitions(): Partition[] {
-    const { stage, partitions } = this.parts.updater.ownership
-    if (stage === 'taking' || (stage === 'idle' && this.parts.updater.ownership.generation < 0))
-      throw new UnavailableError(
-        'not-ready',
-        'expected a freshet that has taken over what is its own, got one that is still at it: try again',
-      )
+    const { stage, generation, partitions } = this.parts.updater.ownership
+    if (stage === 'taking' || (stage === 'idle' && generation < 0)) throw notReady()
     return [...partitions.values()]
   }
 
@@ -61,6 +57,7 @@ export class UserLookup {
    */
   isHere({ user }: UserRef): boolean {
     const number = this.parts.backend.partitionOf(user)
+    if (this.parts.updater.ownership.restoring.includes(number)) throw notReady()
     return this.partitions().some((partition) => partition.number === number)
   }
 
@@ -124,4 +121,11 @@ function storedUsersOf(partition: Partition): UserKey[] {
     keys.push(...page)
     if (page.length < PAGE_USERS) return keys
   }
+}
+
+function notReady(): UnavailableError {
+  return new UnavailableError(
+    'not-ready',
+    'expected a freshet that has taken over what is its own, got one that is still at it: try again',
+  )
 }

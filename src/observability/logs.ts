@@ -2,7 +2,7 @@
 
 import { createHmac, randomBytes } from 'node:crypto'
 import { type Logger, pino, stdSerializers } from 'pino'
-import { consumed, mended, owner, parked, restoring, swept } from '../pipeline/channels.ts'
+import { consumed, mended, type OwnerMessage, owner, parked, restoring, swept } from '../pipeline/channels.ts'
 import type { Clock } from '../pipeline/clock.ts'
 import type { HealthChange } from './health.ts'
 import { prettyLine } from './pretty-lines.ts'
@@ -42,7 +42,9 @@ export class Logs {
   private readonly hashKey: string | Buffer
   private readonly repeats = new Map<string, Repeat>()
   private readonly unsubscribe: (() => void)[]
+  /** Stage and number of partitions being restored, as last said. */
   private stage = ''
+  private generation = -1
   /** Changelog records read since the assignment, by partition. */
   private readonly restored = new Map<number, number>()
 
@@ -52,14 +54,7 @@ export class Logs {
     this.log = createLogger(options)
     this.unsubscribe = [
       restoring.subscribe(({ partition, records }) => this.restored.set(partition, records)),
-      owner.subscribe(({ stage, epoch, partitions, takeOverMs }) => {
-        const restoredRecords = [...this.restored.values()].reduce((sum, records) => sum + records, 0)
-        this.restored.clear()
-        if (stage === this.stage) return
-        this.stage = stage
-        const took = takeOverMs === undefined ? {} : { restoredRecords, takeOverMs }
-        this.info('owner', `stage ${stage}`, { epoch, partitions: partitions.length, ...took })
-      }),
+      owner.subscribe((message) => this.tellStage(message)),
       swept.subscribe(({ stage, usersSeen, usersMarked }) => {
         if (stage === 'finished') this.info('sweep', 'every user was looked at', { usersSeen, usersMarked })
       }),
@@ -117,6 +112,20 @@ export class Logs {
 
   close(): void {
     for (const unsubscribe of this.unsubscribe) unsubscribe()
+  }
+
+  private tellStage({ stage, epoch, generation, partitions, restoring, takeOverMs }: OwnerMessage): void {
+    // What was read for an assignment is no part of the next one.
+    if (generation !== this.generation) this.restored.clear()
+    this.generation = generation
+    const restoredRecords = [...this.restored.values()].reduce((sum, records) => sum + records, 0)
+    if (takeOverMs !== undefined) this.restored.clear()
+    const now = `${stage} ${restoring.length}`
+    if (now === this.stage) return
+    this.stage = now
+    const rest = restoring.length > 0 ? { restoring: restoring.length } : {}
+    const took = takeOverMs === undefined ? {} : { restoredRecords, takeOverMs }
+    this.info('owner', `stage ${stage}`, { epoch, partitions: partitions.length, ...rest, ...took })
   }
 
   private rare(

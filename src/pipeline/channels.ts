@@ -37,6 +37,8 @@ export interface OwnerMessage {
   epoch: number
   generation: number
   partitions: readonly number[]
+  /** Assigned, and not ours yet. */
+  restoring: readonly number[]
   /** Milliseconds from the assignment to now, where a take-over has just ended. */
   takeOverMs?: number
 }

@@ -20,10 +20,15 @@ export function markEverywhere(
   for (const target of view.targets.values()) {
     if (!target.inUse) forgetTarget(entry, state, target)
     if (target.acknowledges || (!target.inUse && !urgent)) continue
-    const atMs = urgent ? nowMs : nowMs + Math.max(quietMs, target.texts.group.minRefreshMs)
+    const atMs = urgent ? nowMs : nowMs + refreshMs(target, quietMs)
     const plannedMs = state.dueMs.get(target.key)
     if (plannedMs === undefined || atMs < plannedMs) state.dueMs.set(target.key, atMs)
   }
+}
+
+/** From a change of the user to the time at which the target is due, milliseconds. */
+export function refreshMs(target: Target, quietMs: number): number {
+  return Math.max(quietMs, target.texts.group.minRefreshMs)
 }
 
 /** What was written to a collection that is not in use is not followed: it is looked at anew when it comes back. */

@@ -13,7 +13,10 @@ import { Partition } from './partition.ts'
 import type { PipelineSettings } from './settings.ts'
 import type { Checkpoint, StateStore } from './state-store.ts'
 
-/** `idle`: nothing held · `taking`: restoring and claiming · `owner` · `fenced`: somebody newer was seen, stop. */
+/**
+ * `idle`: nothing held · `taking`: restoring with nothing held, or claiming · `owner`: what is held is served, whatever is
+ * being restored beside it · `fenced`: somebody newer was seen, stop.
+ */
 export type Stage = 'idle' | 'taking' | 'owner' | 'fenced'
 
 export interface OwnershipParts {
@@ -24,6 +27,13 @@ export interface OwnershipParts {
   control: Control
   controlLog: ControlLog
   caps: () => WindowCaps
+}
+
+/** A partition restored, and what its changelog says of the owners before. */
+interface Found {
+  partition: Partition
+  highestEpoch: number
+  day: number
 }
 
 export class Ownership {
@@ -40,6 +50,7 @@ export class Ownership {
 
   private readonly parts: OwnershipParts
   private stageNow: Stage = 'idle'
+  private restoringNow: readonly number[] = []
   private interruption = new AbortController()
   private takeOver: Promise<void> = Promise.resolve()
   private writes = 0
@@ -54,6 +65,11 @@ export class Ownership {
 
   get stage(): Stage {
     return this.stageNow
+  }
+
+  /** Partitions that were assigned and are not ours yet: restored and claimed now. */
+  get restoring(): readonly number[] {
+    return this.restoringNow
   }
 
   /** No other worker holds any partition. */
@@ -121,11 +137,13 @@ export class Ownership {
     for (const partition of this.partitions.values())
       if (!isNext || !assignment.partitions.includes(partition.number)) this.drop(partition)
     const fresh = assignment.partitions.filter((number) => !this.partitions.has(number))
+    this.restoringNow = fresh
     if (fresh.length === 0) {
       this.enter(this.partitions.size > 0 ? 'owner' : 'idle')
       return
     }
-    this.enter('taking')
+    // What was kept is ours under its epoch as before, and is served while the others are restored.
+    this.enter(this.partitions.size > 0 ? 'owner' : 'taking')
     this.takingMs = this.nowMs()
     this.takeOver = this.takeOver
       .then(() => this.takeOverUntilDone(fresh, signal))
@@ -141,6 +159,7 @@ export class Ownership {
     this.interruption.abort()
     await this.takeOver
     for (const partition of this.partitions.values()) this.drop(partition)
+    this.restoringNow = []
     if (this.stageNow !== 'fenced') this.enter('idle')
   }
 
@@ -161,8 +180,8 @@ export class Ownership {
 
   private enter(stage: Stage, took: { takeOverMs?: number } = {}): void {
     this.stageNow = stage
-    const { epoch, generation } = this
-    owner.publish({ stage, epoch, generation, partitions: [...this.partitions.keys()], ...took })
+    const { epoch, generation, restoringNow: restoring } = this
+    owner.publish({ stage, epoch, generation, partitions: [...this.partitions.keys()], restoring, ...took })
   }
 
   private async takeOverUntilDone(fresh: readonly number[], signal: AbortSignal): Promise<void> {
@@ -185,14 +204,18 @@ export class Ownership {
     await control.readToEnd()
     const restored = new Map<number, Partition>()
     let highestEpoch = this.epoch
+    let { day } = this
     for (const number of fresh) {
       const found = await this.restore(number, signal)
       if (signal.aborted) return
       restored.set(number, found.partition)
       highestEpoch = Math.max(highestEpoch, found.highestEpoch)
+      day = Math.max(day, found.day)
     }
 
-    this.dayNow = Math.max(this.dayNow, this.clockDay())
+    // From here until the claim is confirmed nothing new is sent, nor committed, of what was kept either.
+    this.enter('taking')
+    this.dayNow = Math.max(this.dayNow, day, this.clockDay())
     // One epoch for all partitions held, the kept ones, too; Unix time lifts it above that of any lost changelog (O1).
     const epoch = Math.max(highestEpoch + 1, Math.floor(clock.nowMs() / 1000))
     const held = [...this.partitions.values(), ...restored.values()]
@@ -208,6 +231,7 @@ export class Ownership {
     if (!isOurs || generation !== this.generation) {
       // The group has moved on and will say what is ours now; until then nothing is.
       for (const partition of held) this.drop(partition)
+      this.restoringNow = []
       this.enter('idle')
       return
     }
@@ -225,15 +249,13 @@ export class Ownership {
     for (const partition of this.partitions.values())
       for (const entry of partition.entries.values()) entry.acknowledgedIn.clear() // E2: this epoch has written nothing
     for (const [number, partition] of restored) this.partitions.set(number, partition)
+    this.restoringNow = []
     this.enter('owner', { takeOverMs: this.nowMs() - this.takingMs })
     for (const [number, partition] of restored) this.parts.source.seek(number, partition.readPositions)
     this.taken()
   }
 
-  private async restore(
-    number: number,
-    signal: AbortSignal,
-  ): Promise<{ partition: Partition; highestEpoch: number }> {
+  private async restore(number: number, signal: AbortSignal): Promise<Found> {
     const { source, store, controlLog, caps } = this.parts
     const { checkpoint, highestEpoch } = await store.restore(number, signal)
     if (checkpoint !== null && checkpoint.partitionCount !== source.partitionCount)
@@ -255,9 +277,8 @@ export class Ownership {
       const key = userKey(tenant, user)
       partition.tombstones.set(key, Math.max(atMs, partition.tombstones.get(key) ?? atMs))
     }
-    if (checkpoint !== null) this.dayNow = Math.max(this.dayNow, checkpoint.day)
     invariant(highestEpoch >= (checkpoint?.epoch ?? 0), 'expected the highest epoch to cover the checkpoint')
-    return { partition, highestEpoch }
+    return { partition, highestEpoch, day: checkpoint?.day ?? Number.NEGATIVE_INFINITY }
   }
 }
 

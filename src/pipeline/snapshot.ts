@@ -24,6 +24,15 @@ export interface Snapshot {
   window: WindowSnapshot | null
 }
 
+/** A hash begins with what is asked of whom: model and texts. The rest covers that and the window. */
+const ASKED_CHARACTERS = 8
+const INPUT_CHARACTERS = 24
+
+/** Whether the same was asked when both were embedded: then they differ by the user's window alone. Never of stubs. */
+export function isAskedAlike(hash: string, other: string): boolean {
+  return !hash.startsWith('stub') && hash.slice(0, ASKED_CHARACTERS) === other.slice(0, ASKED_CHARACTERS)
+}
+
 /** Models by id; those in use are always there. */
 export interface ModelSet {
   get(model: ModelId): EmbeddingModel | undefined
@@ -66,10 +75,13 @@ export class Snapshots {
     // E1: the change numbers make sure that a hash never comes back after a change of texts or of the collection.
     if (reading.empty || texts.size === 0)
       return { inputHash: `stub-${target.modelChangeNumber}-${changeNumber}`, window: null }
-    const hash = createHash('sha256')
+    const asked = createHash('sha256')
       .update(`${this.identityOf(target.model)}\n${target.modelChangeNumber} ${changeNumber}\n`)
-      .update(`${[...texts.keys()].join('\n')}\n${reading.digest}`)
-    return { inputHash: hash.digest('hex').slice(0, 32), window: reading.window }
+      .update([...texts.keys()].join('\n'))
+      .digest('hex')
+    const input = createHash('sha256').update(`${asked}\n${reading.digest}`).digest('hex')
+    const inputHash = asked.slice(0, ASKED_CHARACTERS) + input.slice(0, INPUT_CHARACTERS)
+    return { inputHash, window: reading.window }
   }
 
   private read(entry: UserEntry, state: UserState, id: ModelId, day: number): WindowReadingCache {

@@ -1,14 +1,17 @@
 /** Looks at every user by input hash and marks what differs (O7): take-over, registry changes, a new day, expiry. */
 
 import type { UserKey } from '../events/ids.ts'
+import type { UserState } from '../window/user-state.ts'
 import { swept } from './channels.ts'
 import type { Control } from './control.ts'
+import { refreshMs } from './marks.ts'
 import type { Ownership } from './ownership.ts'
 import type { Partition } from './partition.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { PipelineSettings } from './settings.ts'
-import type { Snapshots } from './snapshot.ts'
+import { isAskedAlike, type Snapshots } from './snapshot.ts'
 import type { UserEntry } from './user-entry.ts'
+import type { Target } from './view.ts'
 
 export class Sweep {
   private readonly settings: PipelineSettings
@@ -132,10 +135,24 @@ export class Sweep {
       // What is in flight may land or not: it is looked at again once that is known.
       const isEqual = state.acknowledged.get(target.key)?.inputHash === inputHash
       if (isEqual && !entry.inFlight.has(target.key)) continue
+      if (this.isPlanned(state, target, inputHash)) continue
       scheduler.mark(entry, target.key)
       differs = true
     }
     scheduler.schedule(entry, control.view, ownership.nowMs())
     return differs
+  }
+
+  /**
+   * The user changed, and is due within the group's cadence, which outlives its owners: nothing to do before. Whatever else
+   * differs can't wait: a new text, a model, a stub. Nor does a due time count that another clock or a former cadence set
+   * too far away.
+   */
+  private isPlanned(state: UserState, target: Target, inputHash: string): boolean {
+    const known = state.acknowledged.get(target.key)
+    const dueMs = state.dueMs.get(target.key)
+    if (known === undefined || dueMs === undefined || !isAskedAlike(known.inputHash, inputHash)) return false
+    const leftMs = dueMs - this.ownership.nowMs()
+    return leftMs > 0 && leftMs <= refreshMs(target, this.settings.quietMs)
   }
 }

@@ -133,7 +133,7 @@ export class Updater implements SourceListener {
     const { ownership, scheduler } = this
     if (ownership.stage !== 'owner' || !this.refresher.idle || !this.flusher.idle || !this.sweep.idle)
       return false
-    if (scheduler.readyCount > 0) return false
+    if (ownership.restoring.length > 0 || scheduler.readyCount > 0) return false
     return [...ownership.partitions.values()].every((partition) => partition.settled)
   }
 

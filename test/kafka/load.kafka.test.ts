@@ -22,8 +22,8 @@ function listen(t: TestContext) {
       for (const count of outcomes.values()) heard.records += count
     }),
     refreshed.subscribe(() => heard.refreshes++),
-    owner.subscribe(({ stage }) => {
-      if (stage === 'taking') heard.takings++
+    owner.subscribe(({ takeOverMs }) => {
+      if (takeOverMs !== undefined) heard.takings++
     }),
   ]
   t.after(() => {

@@ -99,7 +99,7 @@ describe('health', () => {
   })
 
   test('a take-over is a stage, not an illness', () => {
-    owner.publish({ stage: 'taking', epoch: 0, generation: 1, partitions: [] })
+    owner.publish({ stage: 'taking', epoch: 0, generation: 1, partitions: [], restoring: [] })
     assert.deepEqual([health.stage, health.live().live, health.degraded], ['taking', true, []])
   })
 })

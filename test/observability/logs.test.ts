@@ -45,7 +45,7 @@ describe('logs', () => {
       })
     assert.deepEqual(lines, [])
     for (const stage of ['taking', 'owner', 'owner'])
-      owner.publish({ stage, epoch: 7, generation: 1, partitions: [0] })
+      owner.publish({ stage, epoch: 7, generation: 1, partitions: [0], restoring: [] })
     swept.publish({ stage: 'started', usersSeen: 0, usersMarked: 0 })
     swept.publish({ stage: 'finished', usersSeen: 5, usersMarked: 2 })
     assert.deepEqual(
@@ -67,21 +67,38 @@ describe('logs', () => {
 
   test('a take-over leaves one line with what was read and how long it took', () => {
     logging()
-    const of = { epoch: 7, generation: 1, partitions: [0, 1] }
+    const of = { epoch: 7, generation: 1, partitions: [0, 1], restoring: [] }
     owner.publish({ ...of, stage: 'taking' })
     restoring.publish({ partition: 0, records: 99, left: 9 })
     // Another assignment: what was read for the first is no part of the second.
-    owner.publish({ ...of, stage: 'taking' })
+    owner.publish({ ...of, generation: 2, stage: 'taking' })
     for (const records of [10, 20]) restoring.publish({ partition: 0, records, left: 20 - records })
     restoring.publish({ partition: 1, records: 3, left: 0 })
-    owner.publish({ ...of, stage: 'owner', takeOverMs: 1_500 })
-    owner.publish({ ...of, stage: 'owner' })
+    owner.publish({ ...of, generation: 2, stage: 'taking' })
+    owner.publish({ ...of, generation: 2, stage: 'owner', takeOverMs: 1_500 })
+    owner.publish({ ...of, generation: 2, stage: 'owner' })
     const said = lines.map((line) => JSON.parse(line))
     assert.deepEqual(
       said.map(({ msg, restoredRecords, takeOverMs }) => [msg, restoredRecords, takeOverMs]),
       [
         ['stage taking', undefined, undefined],
         ['stage owner', 23, 1_500],
+      ],
+    )
+  })
+
+  test('partitions that are restored beside those that are served are told', () => {
+    logging()
+    const of = { epoch: 7, generation: 1, partitions: [0, 1] }
+    owner.publish({ ...of, stage: 'owner', restoring: [] })
+    owner.publish({ ...of, generation: 2, stage: 'owner', restoring: [2] })
+    owner.publish({ ...of, generation: 2, stage: 'owner', restoring: [], takeOverMs: 5 })
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)).map(({ msg, restoring }) => [msg, restoring]),
+      [
+        ['stage owner', undefined],
+        ['stage owner', 1],
+        ['stage owner', undefined],
       ],
     )
   })

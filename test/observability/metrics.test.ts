@@ -158,7 +158,7 @@ describe('metrics', () => {
   })
 
   test('what is left to restore falls to nothing, and each take-over is timed once', async () => {
-    const stage = { epoch: 1, generation: 1, partitions: [0, 1] }
+    const stage = { epoch: 1, generation: 1, partitions: [0, 1], restoring: [] }
     owner.publish({ ...stage, stage: 'taking' })
     restoring.publish({ partition: 0, records: 10, left: 90 })
     restoring.publish({ partition: 1, records: 5, left: 7 })

@@ -127,6 +127,78 @@ test('a partition that is kept across the next generation is not restored, and i
   assert.notEqual(worker.updater.ownership.partitions.get(0), kept, 'somebody may have owned it in between')
 })
 
+/** A worker that held partition 0 and is given partition 1, too: its changelog is being read. */
+async function restoringOne(world: World): Promise<Worker> {
+  const store = await world.sink.store(() => 0)
+  const worker = new Worker(world, await loadPipeline(), store, new Ink(), 1, 1, 0, 2)
+  world.generation++
+  world.assignment = [1, 2]
+  worker.join()
+  await land(worker)
+  worker.holdRestores = true
+  worker.updater.revoked()
+  world.generation++
+  world.assignment = [1, 1]
+  worker.join()
+  await land(worker)
+  return worker
+}
+
+test('what is kept is written and committed while another partition is restored, which is not', async () => {
+  const world = new World(1)
+  const worker = await restoringOne(world)
+  const { ownership } = worker.updater
+  const { epoch } = ownership
+  assert.deepEqual(
+    [ownership.stage, [...ownership.partitions.keys()], ownership.restoring],
+    ['owner', [0], [1]],
+  )
+  world.addEvent('u0', 0, 0, false)
+  assert.ok(worker.poll(0, 0))
+  assert.equal(worker.poll(1, 0), false)
+  await refresh(world, worker)
+  assert.equal(await stored(world, 'u0'), undefined, 'before a commit in this generation nothing is sent')
+  const commits = [worker.updater.commitOnce()]
+  await land(worker)
+  await refresh(world, worker)
+  assert.equal((await stored(world, 'u0'))?.version.epoch, epoch)
+  commits.push(worker.updater.commitOnce())
+  await land(worker)
+  await Promise.all(commits)
+  assert.equal(world.groupOffsets[0]!.get('a'), 1)
+  assert.equal(worker.updater.idle, false, 'who restores is not at rest')
+
+  for (const release of worker.sleeps.splice(0)) release()
+  await land(worker)
+  assert.deepEqual(
+    [ownership.stage, [...ownership.partitions.keys()], ownership.restoring],
+    ['owner', [0, 1], []],
+  )
+  assert.ok(ownership.epoch > epoch)
+  world.addEvent('u0', 0, 0, false)
+  assert.ok(worker.poll(0, 0))
+  await refresh(world, worker)
+  assert.equal((await stored(world, 'u0'))?.version.epoch, ownership.epoch, 'one epoch for all')
+})
+
+test('a generation that comes while another partition is restored finds what was kept where it was', async () => {
+  const world = new World(1)
+  const worker = await restoringOne(world)
+  const { ownership } = worker.updater
+  const kept = ownership.partitions.get(0)
+  world.generation++
+  worker.join()
+  await land(worker)
+  assert.deepEqual([ownership.partitions.get(0), ownership.restoring], [kept, [1]])
+  worker.holdRestores = false
+  for (const release of worker.sleeps.splice(0)) release()
+  await land(worker)
+  assert.deepEqual(
+    [ownership.partitions.get(0), ownership.stage, ownership.partitions.size],
+    [kept, 'owner', 2],
+  )
+})
+
 test('a take-over says once how long it took, from the assignment on', async () => {
   const world = new World(1)
   const told: OwnerMessage[] = []

@@ -261,7 +261,7 @@ export const TRANSIENT: Record<
   day: {
     rule: 'O4-day',
     file: OWNERSHIP,
-    find: '    if (checkpoint !== null) this.dayNow = Math.max(this.dayNow, checkpoint.day)\n',
+    find: '      day = Math.max(day, found.day)\n',
     replace: '',
   },
   topicId: {

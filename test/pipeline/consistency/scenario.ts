@@ -103,7 +103,10 @@ export class Run {
     const { updater } = worker
     const steps: Record<string, () => unknown> = {
       crash: () => this.crash(worker, b),
-      join: () => worker.joined !== this.world.generation && worker.join(),
+      join: () => {
+        worker.holdRestores = b % 2 === 1
+        if (worker.joined !== this.world.generation) worker.join()
+      },
       skew: () => {
         worker.skewUnits = [0, -7, 6, 15, -12][b % 5]!
       },
@@ -275,6 +278,7 @@ export class Run {
   private async turn(worker: Worker, isLast: boolean): Promise<void> {
     const { world } = this
     worker.holdEmbeddings = false
+    worker.holdRestores = false
     if (worker.joined !== world.generation) worker.join()
     await this.world.drain()
     while (worker.landAppend(false)) await this.world.drain()

@@ -13,11 +13,19 @@ import type { Disk, PendingAppend, World } from './world.ts'
 
 export type { PendingAppend }
 
-/** The changelog as one worker reaches it; its appends wait in a queue until they land. */
-export function changelogOf(world: World, appends: PendingAppend[]): Changelog {
+/**
+ * The changelog as one worker reaches it; its appends wait in a queue until they land.
+ *
+ * @param turn passes when the worker may read the next page
+ */
+export function changelogOf(
+  world: World,
+  appends: PendingAppend[],
+  turn: () => Promise<void> = async () => {},
+): Changelog {
   return {
     topicId: async () => world.changelogId,
-    read: (partition, from) => pagesOf(world, partition, from),
+    read: (partition, from) => pagesOf(world, partition, from, turn),
     append: (partition, records) =>
       new Promise((resolve) => {
         if (records.length === 0) resolve()
@@ -27,10 +35,16 @@ export function changelogOf(world: World, appends: PendingAppend[]): Changelog {
 }
 
 /** In two pages, so that what one knows of the other matters. */
-async function* pagesOf(world: World, partition: number, from: number): AsyncGenerator<ChangelogPage> {
+async function* pagesOf(
+  world: World,
+  partition: number,
+  from: number,
+  turn: () => Promise<void>,
+): AsyncGenerator<ChangelogPage> {
   const end = world.changelogEnd[partition]!
   const records = world.changelog[partition]!.filter(({ position }) => position >= from)
   const half = records.length >> 1
+  await turn()
   if (half > 0) yield { records: records.slice(0, half), next: records[half - 1]!.position + 1, end }
   yield { records: records.slice(half), next: end, end }
 }

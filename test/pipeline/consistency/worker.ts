@@ -66,6 +66,8 @@ export class Worker {
   readonly embeddings: (() => void)[] = []
   /** Embeddings wait until the model lets them go. */
   holdEmbeddings = false
+  /** Restores wait, so that they last. */
+  holdRestores = false
 
   readonly vectorsPort: VectorStore
 
@@ -90,7 +92,9 @@ export class Worker {
     this.diskId = diskId
     this.skewUnits = skewUnits
     const states: StateStore = new modules.ChangelogStateStore(
-      changelogOf(world, this.appends),
+      changelogOf(world, this.appends, async () => {
+        if (this.holdRestores) await new Promise<void>((resolve) => this.sleeps.push(resolve))
+      }),
       localStatesOf(world, diskId),
       () => ({
         paybill: 2,
