@@ -8,7 +8,7 @@ import { uniqueName } from './shared-broker.ts'
 
 const PARTITIONS = [0, 1, 2, 3, 4, 5]
 /** A dead node is noticed after its session of 3 s. */
-const ELECTION_MS_MAX = 30_000
+const ELECTION_MS_MAX = 60_000
 
 kafkaSuite('three nodes', () => {
   let cluster: Cluster

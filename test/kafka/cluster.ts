@@ -10,7 +10,7 @@ import { freePorts } from './ports.ts'
 import type { NodePlace } from './properties.ts'
 
 /** An election takes tenths of a second; a dead leader is noticed after its session of 3 s. */
-const AGREED_MS_MAX = 30_000
+const AGREED_MS_MAX = 60_000
 const POLL_MS = 20
 
 export interface ClusterOptions {

@@ -32,7 +32,7 @@ export function kafkaSettings(
     fetchPartitionBytesMax: 512 * 1024,
     offsetOutOfRange: 'earliest',
     connectTimeoutMs: 1_000,
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: 15_000,
     startTimeoutMs: 20_000,
     metadataAgeMs: 60_000,
     stuckAfterMs: 30_000,
@@ -127,11 +127,14 @@ export async function startedSource(
   return { source, collector }
 }
 
+/** Far above what it takes on a busy machine: who waits in vain fails a minute later, who is only slow does not. */
+const PATIENCE_MS = 60_000
+
 /** Waits for what others bring about; says what when it doesn't come. */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<void> {
   const startMs = performance.now()
   while (!(await isSo())) {

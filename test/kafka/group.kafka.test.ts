@@ -118,7 +118,7 @@ kafkaSuite('a group of workers', () => {
 
   test('one who dies without a farewell is replaced when its session has ended', async (t) => {
     const { settings, topics } = await newGroup()
-    const short = { ...settings, sessionTimeoutMs: 2_000 }
+    const short = { ...settings, sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 120_000 }
     const a = await startedSource(t, short, topics)
     const b = await startedSource(t, short, topics)
     await settled(a, b)
@@ -126,7 +126,8 @@ kafkaSuite('a group of workers', () => {
     die(b)
     await settled(a)
     const tookMs = performance.now() - diedMs
-    assert.ok(tookMs > 1_000 && tookMs < 6_000, `${tookMs} ms`)
+    // A session begins with the last heartbeat, and nobody waits until the rebalance has to end.
+    assert.ok(tookMs > 1_000 && tookMs < 30_000, `${tookMs} ms`)
     assert.equal(a.collector.failure, undefined)
   })
 
@@ -157,7 +158,7 @@ kafkaSuite('a group of workers', () => {
     const { settings, topics } = await newGroup()
     const a = await startedSource(
       t,
-      { ...settings, sessionTimeoutMs: 1_500, heartbeatIntervalMs: 60_000 },
+      { ...settings, sessionTimeoutMs: 3_000, heartbeatIntervalMs: 60_000 },
       topics,
     )
     const first = await settled(a)
@@ -176,7 +177,8 @@ kafkaSuite('a group of workers', () => {
   })
 
   test('after a stop nothing is handed over, and commits are taken; a close hands the partitions on at once', async (t) => {
-    const { settings, topics, bootstrap } = await newGroup()
+    const { settings: quick, topics, bootstrap } = await newGroup()
+    const settings = { ...quick, sessionTimeoutMs: 60_000 }
     const appender = new Appender(bootstrap)
     t.after(() => appender.close())
     const a = await startedSource(t, settings, topics)

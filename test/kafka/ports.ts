@@ -10,6 +10,8 @@ import { createServer, type Server } from 'node:net'
 const FIRST = 15_000
 const LAST = 32_000
 const ATTEMPTS_MAX = 200
+/** Nobody listens on the port of a broker that is down; it stays that broker's. */
+const given = new Set<number>()
 
 async function listen(port: number): Promise<Server | null> {
   const server = createServer()
@@ -33,7 +35,7 @@ export async function isFree(port: number): Promise<boolean> {
   return server !== null
 }
 
-/** All are held until the last is found, so that no two are the same. */
+/** All are held until the last is found; in one process no port is given twice. */
 export async function freePorts(count: number): Promise<number[]> {
   const held: Server[] = []
   const ports: number[] = []
@@ -41,8 +43,9 @@ export async function freePorts(count: number): Promise<number[]> {
     for (let attempt = 0; ports.length < count; attempt++) {
       if (attempt === ATTEMPTS_MAX) throw new Error(`no ${count} free ports in ${FIRST} to ${LAST}`)
       const port = FIRST + Math.floor(Math.random() * (LAST - FIRST))
-      const server = ports.includes(port) ? null : await listen(port)
+      const server = given.has(port) ? null : await listen(port)
       if (server === null) continue
+      given.add(port)
       held.push(server)
       ports.push(port)
     }

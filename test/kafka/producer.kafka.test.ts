@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { after, before, type TestContext, test } from 'node:test'
 import type { KafkaSettings } from '../../src/drivers/kafka/kafka-settings.ts'
 import { SafeProducer } from '../../src/drivers/kafka/safe-producer.ts'
@@ -50,14 +52,16 @@ kafkaSuite('a safe producer', () => {
     const { bootstrap } = await sharedBroker()
     const topic = uniqueName('left')
     await createTopic(bootstrap, topic, 8)
-    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
-    const before = sockets()
+    const sockets: Socket[] = []
+    const see = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
+    subscribe('net.client.socket', see)
+    t.after(() => unsubscribe('net.client.socket', see))
     const producer = await producerOf(t, bootstrap)
     // All partitions at once: each asks for brokers, leaders and a producer id while nobody is connected yet.
     await Promise.all(Array.from({ length: 8 }, (_, i) => producer.send(topic, i, [record('x')])))
-    assert.ok(sockets() > before)
+    assert.ok(sockets.some(({ destroyed }) => !destroyed))
     await producer.close()
-    await until('all sockets are gone', () => sockets() <= before)
+    await until('all sockets are gone', () => sockets.every(({ destroyed }) => destroyed))
   })
 
   test('a record that the broker refuses fails alone', async (t) => {
@@ -147,7 +151,7 @@ kafkaSuite('a safe producer, and a network that fails', () => {
   test('what got no answer in time is told to be unknown, and never lands behind what was sent later', async (t) => {
     const bootstrap = `127.0.0.1:${proxy.port}`
     const topic = await topicOf('silent')
-    const producer = await producerOf(t, bootstrap, { requestTimeoutMs: 700 })
+    const producer = await producerOf(t, bootstrap, { requestTimeoutMs: 2_000 })
     await producer.send(topic, 0, [record('0')])
     proxy.holdAnswers()
     await assert.rejects(producer.send(topic, 0, [record('unknown')]), UnavailableError)
@@ -162,14 +166,14 @@ kafkaSuite('a safe producer, and a network that fails', () => {
   test('a close with brokers that are away ends in time, and says that it is not known', async (t) => {
     const bootstrap = `127.0.0.1:${proxy.port}`
     const topic = await topicOf('closed')
-    const producer = await producerOf(t, bootstrap)
+    const producer = await producerOf(t, bootstrap, { requestTimeoutMs: 60_000 })
     await producer.send(topic, 0, [record('0')])
     proxy.refuse()
     const send = assert.rejects(producer.send(topic, 0, [record('1')]), UnavailableError)
     const startMs = performance.now()
     await producer.close(300)
     await send
-    assert.ok(performance.now() - startMs < 3_000)
+    assert.ok(performance.now() - startMs < 20_000, 'not as long as a request may take')
     await assert.rejects(producer.send(topic, 0, [record('2')]), UnavailableError)
     proxy.admit()
   })

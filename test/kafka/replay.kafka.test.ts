@@ -27,10 +27,15 @@ import {
   TENANT,
   type World,
 } from './world.ts'
-import { committedAll, Gate, openWorker, ownAll } from './world-worker.ts'
+import { committedAll, Gate, openWorker, ownAll, type Worker } from './world-worker.ts'
 
-/** All that freshet knows of the events is gone: its changelog, and where its group was. */
-async function forgetState({ bootstrap, prefix, partitionCount }: World): Promise<void> {
+/**
+ * All that freshet knows of the events is gone: its changelog, and where its group was. Only the clock tells the next
+ * epoch from the last one then, in seconds: whoever comes after it comes in a second that no epoch bears.
+ *
+ * @param former who has stopped
+ */
+async function forgetState({ bootstrap, prefix, partitionCount }: World, former: Worker): Promise<void> {
   const topic = `${prefix}.state`
   await withAdmin(bootstrap, async (admin) => {
     await until('the group is empty', async () => {
@@ -44,6 +49,8 @@ async function forgetState({ bootstrap, prefix, partitionCount }: World): Promis
   await createTopics(bootstrap, [
     { topic, partitionCount, config: { 'cleanup.policy': 'compact', ...EAGER } },
   ])
+  const { epoch } = former.updater.ownership
+  await until('a second has begun that no epoch bears', () => Math.floor(Date.now() / 1_000) > epoch)
 }
 
 async function versions(world: World): Promise<Map<string, number>> {
@@ -72,10 +79,7 @@ kafkaSuite('the log of Kafka read again', () => {
     await committedAll(world, a)
     await a.stop()
     const epochs = await versions(world)
-    await forgetState(world)
-    // Without a state only the clock tells epochs apart, in seconds.
-    const last = Math.max(...epochs.values())
-    await until('a second has begun that no epoch bears', () => Math.floor(Date.now() / 1_000) > last)
+    await forgetState(world, a)
     const b = await owned(t, world)
     await committedAll(world, b)
     await until('it comes to rest', () => b.updater.idle)
@@ -124,7 +128,7 @@ kafkaSuite('the log of Kafka read again', () => {
     await say(world, [old, features('u7', 0.4, 3_600_000)])
     await committedAll(world, a)
     await a.stop()
-    await forgetState(world)
+    await forgetState(world, a)
     const b = await owned(t, world)
     await committedAll(world, b)
     await until('it comes to rest', () => b.updater.idle)
@@ -173,7 +177,7 @@ kafkaSuite('a world that was changed', () => {
     const before = await settles(world)
     await committedAll(world, a)
     await a.stop()
-    await forgetState(world)
+    await forgetState(world, a)
     const b = await owned(t, world, { folder })
     await committedAll(world, b)
     assert.deepEqual(await settles(world), before)

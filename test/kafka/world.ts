@@ -31,7 +31,7 @@ import { sharedBroker, uniqueName } from './shared-broker.ts'
 
 export const PARTITIONS = 6
 export const TENANT = 'default' as never
-const SETTLE_MS_MAX = 30_000
+const SETTLE_MS_MAX = 60_000
 
 /** By group: what is asked of every user; `general` asks nothing. */
 export const QUESTIONS: Readonly<Record<'main' | 'slow', Readonly<Record<string, string | null>>>> = {

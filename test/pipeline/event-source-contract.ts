@@ -266,7 +266,7 @@ async function turns(count: number): Promise<void> {
 }
 
 /** Lets the event loop turn until it is so; a source that waits for a network may take a while. */
-async function until(isSo: () => boolean, timeoutMs = 20_000): Promise<void> {
+async function until(isSo: () => boolean, timeoutMs = 60_000): Promise<void> {
   const startMs = performance.now()
   while (!isSo()) {
     assert.ok(performance.now() - startMs < timeoutMs, 'waited in vain')

@@ -41,7 +41,7 @@ async function newTopics(): Promise<Topics> {
 async function startStage(
   t: TestContext,
   { bootstrap, group, from, to }: Topics,
-  over: Partial<KafkaSettings> = { sessionTimeoutMs: 1_500 },
+  over: Partial<KafkaSettings> = {},
   beforeStart = async () => {},
 ) {
   const settings = kafkaSettings(bootstrap, group, over)
@@ -194,7 +194,7 @@ function register(): void {
     const isGone = async () => {
       await withAdmin(bootstrap, (admin) => admin.deleteTopics({ topics: [to] }))
     }
-    const watched = await startStage(t, topics, { requestTimeoutMs: 300 }, isGone)
+    const watched = await startStage(t, topics, { requestTimeoutMs: 1_000 }, isGone)
     await until('each partition was tried again', () => untold > 2 * SOURCE_PARTITIONS)
     await fill(topics, 20, 20)
     assert.equal(await committed(topics), 0)

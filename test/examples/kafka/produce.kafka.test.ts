@@ -37,7 +37,7 @@ kafkaSuite('the example producer', () => {
     const names = topics.map(({ topic }) => topic)
     for (const topic of names) await createTopic(bootstrap, topic, PARTITIONS)
     const bounded = produce(t, bootstrap, '--users', '30', '--rate', '1000', '--events', '700')
-    assert.deepEqual(await once(bounded.child, 'exit'), [0, null])
+    assert.deepEqual(await once(bounded.child, 'close'), [0, null])
     assert.match(bounded.printed(), /^700 records published\n$/m)
 
     const records = await readRecords(bootstrap, names)
@@ -66,7 +66,7 @@ kafkaSuite('the example producer', () => {
     }
     await until('it publishes on', async () => (await count()) > 800)
     endless.child.kill('SIGINT')
-    assert.deepEqual(await once(endless.child, 'exit'), [0, null])
+    assert.deepEqual(await once(endless.child, 'close'), [0, null])
     const told = Number(/(\d+) records published\n$/.exec(endless.printed())?.[1])
     assert.equal(await count(), 700 + told)
   })

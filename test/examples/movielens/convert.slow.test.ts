@@ -76,7 +76,7 @@ describe('convert.ts', () => {
     })
     await once(child.stdout, 'data')
     child.stdout.destroy()
-    const [code] = await once(child, 'exit')
+    const [code] = await once(child, 'close')
     assert.deepEqual([code, complaint], [0, ''])
   })
 })
