@@ -110,9 +110,7 @@ async function reach(cluster: KafkaCluster, { limitMs, setting, say }: Patience)
     )
   }
   try {
-    await sayWhile(clock, told, () =>
-      untilDeadline(clock, limitMs, untilAvailable(clock, deadlineMs, attempt)),
-    )
+    await sayWhile(told, () => untilDeadline(clock, limitMs, untilAvailable(clock, deadlineMs, attempt)))
   } catch (error) {
     if (!(error instanceof UnavailableError) || error.code === 'kafka-closed') throw error
     throw new UnavailableError(

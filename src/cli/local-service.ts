@@ -177,6 +177,7 @@ export class LocalService implements FreshetService {
       stage: ownership.stage,
       epoch: ownership.epoch,
       partitions: [...ownership.partitions.keys()].sort((a, b) => a - b),
+      restoring: this.health.restoring,
       degraded: this.health.degraded,
       model: {
         id: model.id,
@@ -209,10 +210,14 @@ export class LocalService implements FreshetService {
     if (stage === 'owner' || (stage === 'idle' && generation >= 0)) return { ready: true, why: null }
     const outage = this.health.degraded.map((what) => `; ${what}`).join('')
     const { restoring } = this.health
+    // One at a time: the one under way is the first that has not ended.
+    const now =
+      restoring.find(({ left }) => left !== null && left > 0) ?? restoring.find(({ left }) => left === 0)
+    const waiting = restoring.filter(({ left }) => left === null).length
     const restore =
-      restoring === null
+      now === undefined
         ? ''
-        : `: partition ${restoring.partition}, ${restoring.records} records of its changelog restored, at most ${restoring.left} left`
+        : `: partition ${now.partition}, ${now.records} records of its changelog restored, at most ${now.left} left${waiting === 0 ? '' : `, ${waiting} more to come`}`
     return {
       ready: false,
       why: `${this.parts.backend.place} is not taken over yet (${stage}${restore})${outage}`,

@@ -22,7 +22,6 @@ export async function lookAtGroup(settings: Settings, clock: Clock): Promise<Loo
   try {
     const view = await storedView(controlLog)
     const { store, server } = await sayWhile(
-      clock,
       () => sayNote('vectors', silentVectors(settings)),
       () => openSharedVectors(settings, clock),
     )
@@ -63,7 +62,6 @@ async function openControlLog(settings: Settings, clock: Clock) {
     const { instructions, models } = ownTopics(settings)
     const topics = { instructions, models, tombstones: null }
     const controlLog = await sayWhile(
-      clock,
       () =>
         sayNote(
           'kafka',

@@ -21,7 +21,6 @@ export function lookAtVectors(
   return settings.events.driver === 'kafka'
     ? lookAtGroup(settings, clock)
     : sayWhile(
-        clock,
         () => sayNote('vectors', silentVectors(settings)),
         () => lookAtDirectory(settings, clock, options),
       )

@@ -6,7 +6,6 @@ import { RegistrySchemas } from '../drivers/registry/registry-schemas.ts'
 import type { RegistrySettings } from '../drivers/registry/registry-settings.ts'
 import { UnavailableError } from '../errors.ts'
 import { directorySchemas, type SchemaSource } from '../events/schema-source.ts'
-import type { Clock } from '../pipeline/clock.ts'
 import { type Say, sayWhile } from './say-while.ts'
 
 interface OpenSchemas {
@@ -21,7 +20,7 @@ interface OpenSchemas {
  * @param say told of one that is silent or down
  * @throws {ConfigError} of the directory's files; `registry-answer`, `registry-unauthorized`
  */
-export async function openSchemas({ events }: Settings, clock: Clock, say: Say): Promise<OpenSchemas> {
+export async function openSchemas({ events }: Settings, say: Say): Promise<OpenSchemas> {
   const directory = directorySchemas(events.schemas.directory, events.schemas.ids)
   const settings = registrySettings(events)
   if (settings === null) return { schemas: directory, close: () => {} }
@@ -30,7 +29,6 @@ export async function openSchemas({ events }: Settings, clock: Clock, say: Say):
   try {
     const where = `the schema registry (${settings.urls.join(', ')}, ${settings.timeoutMs} ms for an answer)`
     await sayWhile(
-      clock,
       () => say('schemas', `${where} is silent: it is waited for`),
       () => client.check(),
     )

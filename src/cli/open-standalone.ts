@@ -74,7 +74,7 @@ export async function openStandalone(
   const closers: (() => unknown)[] = [() => directory.close()]
   try {
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings, clock, say)
+    const { schemas, close: closeSchemas } = await openSchemas(settings, say)
     closers.push(closeSchemas)
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
@@ -94,7 +94,6 @@ export async function openStandalone(
     const standalone = new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: true })
     if (unreachable === 'fail')
       await sayWhile(
-        clock,
         () => say('vectors', silentVectors(settings)),
         () => standalone.reach(),
       )

@@ -61,7 +61,7 @@ export async function openWorker(
     })
     closers.push(() => directory.close())
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings, clock, say)
+    const { schemas, close: closeSchemas } = await openSchemas(settings, say)
     closers.push(closeSchemas)
     const driver = await openDriver(settings, clock, say, schemas, closers)
     const repartition = await openRepartition(settings, driver.kafka, clock, closers)
@@ -117,7 +117,6 @@ async function openDriver(
   )
   closers.push(close)
   await sayWhile(
-    clock,
     () =>
       say(
         'kafka',

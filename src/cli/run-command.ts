@@ -49,7 +49,6 @@ async function run(options: GlobalOptions, drainSeconds: number): Promise<void> 
   const observers = observe(logs, freshet)
   try {
     const isReached = await sayWhile(
-      systemClock,
       () => say('vectors', silentVectors(settings)),
       () => freshet.start(),
     )

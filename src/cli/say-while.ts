@@ -1,6 +1,5 @@
 /** Says what is waited for, so that nobody sits before a silent program and guesses. */
 
-import type { Clock } from '../pipeline/clock.ts'
 import { note } from './output.ts'
 
 /** Longer than anything takes that is well. */
@@ -14,24 +13,17 @@ export type Say = (component: string, text: string) => void
 /** For verbs. */
 export const sayNote: Say = (_component, text) => note(text)
 
-/** Calls `say` after 2 s and every 15 s from then on, until the work has ended. */
-export async function sayWhile<Result>(
-  clock: Clock,
-  say: () => void,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const over = new AbortController()
-  const saying = (async () => {
-    await clock.sleep(FIRST_MS, over.signal)
-    while (!over.signal.aborted) {
+/** Calls `say` after 2 s and every 15 s from then on, by the time of people, until the work has ended. */
+export async function sayWhile<Result>(say: () => void, work: () => Promise<Result>): Promise<Result> {
+  const later = (ms: number): NodeJS.Timeout =>
+    setTimeout(() => {
       say()
-      await clock.sleep(REPEAT_MS, over.signal)
-    }
-  })()
+      timer = later(REPEAT_MS)
+    }, ms)
+  let timer = later(FIRST_MS)
   try {
     return await work()
   } finally {
-    over.abort()
-    await saying
+    clearTimeout(timer)
   }
 }

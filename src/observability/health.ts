@@ -3,8 +3,8 @@
 import { FreshetError, UnavailableError } from '../errors.ts'
 import {
   consumed,
+  type OwnerMessage,
   owner,
-  type RestoringMessage,
   refreshed,
   restoring,
   type UnavailableMessage,
@@ -38,6 +38,15 @@ export type HealthChange =
       isHeard: boolean
     }
 
+/** How far the restore of a partition has come that was assigned and is not ours yet. */
+export interface RestoreProgress {
+  partition: number
+  /** Changelog records read so far. */
+  records: number
+  /** Positions that are to be read yet, at most; null: its turn has not come. */
+  left: number | null
+}
+
 export interface HealthOptions {
   clock: Clock
   /** Told of each change, at the time of the message or of the beat that notices it. */
@@ -53,7 +62,8 @@ export class Health {
   private beatMs: number
   private failure: string | null = null
   private stageNow = 'idle'
-  private restoringNow: RestoringMessage | null = null
+  private generation = -1
+  private readonly restores = new Map<number, RestoreProgress>()
 
   constructor({ clock, changed }: HealthOptions) {
     this.clock = clock
@@ -70,14 +80,10 @@ export class Health {
         this.up('vectors')
         if (users > stubs) this.up('model')
       }),
-      restoring.subscribe((message) => {
-        this.restoringNow = message
-      }),
-      owner.subscribe(({ stage }) => {
-        this.stageNow = stage
-        // What was under way is over, or begins anew.
-        this.restoringNow = null
-      }),
+      restoring.subscribe(({ partition, records, left }) =>
+        this.restores.set(partition, { partition, records, left }),
+      ),
+      owner.subscribe((message) => this.owned(message)),
     ]
   }
 
@@ -86,9 +92,9 @@ export class Health {
     return this.stageNow
   }
 
-  /** How far the restore of a partition under way has come; null: none is. */
-  get restoring(): RestoringMessage | null {
-    return this.restoringNow
+  /** Partitions that are being restored, or wait for their turn, in order. */
+  get restoring(): RestoreProgress[] {
+    return [...this.restores.values()].sort((a, b) => a.partition - b.partition)
   }
 
   /** What is down or slow; vectors may be late, nothing is lost. */
@@ -119,6 +125,19 @@ export class Health {
   close(): void {
     clearInterval(this.timer)
     for (const unsubscribe of this.unsubscribe) unsubscribe()
+  }
+
+  /** What was under way is over or begins anew, unless the assignment is the same and says that it goes on. */
+  private owned({ stage, generation, restoring: left }: OwnerMessage): void {
+    this.stageNow = stage
+    const isSame = generation === this.generation
+    this.generation = generation
+    const before = new Map(this.restores)
+    this.restores.clear()
+    for (const partition of left) {
+      const known = isSame ? before.get(partition) : undefined
+      this.restores.set(partition, known ?? { partition, records: 0, left: null })
+    }
   }
 
   private down(what: Neighbour, error: Error): void {

@@ -292,6 +292,13 @@ export const statusAnswer = example(
     stage: z.string(),
     epoch: z.number(),
     partitions: z.array(z.int()),
+    restoring: z.array(
+      z.object({
+        partition: z.int(),
+        records: z.int().describe('Read of its changelog so far.'),
+        left: z.int().nullable().describe('To be read yet, at most; null: its turn has not come.'),
+      }),
+    ),
     degraded: z.array(z.string()),
     model: z
       .object({
@@ -339,6 +346,7 @@ export const statusAnswer = example(
     stage: 'owner',
     epoch: 1_769_846_000,
     partitions: [0],
+    restoring: [{ partition: 1, records: 12_000, left: 3_400 }],
     degraded: [],
     model: { id: 'tiny-1', provider: 'cpu', precision: 'fp32', dimensions: 128, contentHash: '3fa9' },
     asOf: '2026-01-31',

@@ -37,11 +37,12 @@ export function homePage(app: Api, service: FreshetService): void {
 }
 
 function page(status: StatusAnswer, listed: readonly Listed[]): string {
-  const { version, stage, users, events, freshnessMs, model, degraded, asOf } = status
+  const { version, stage, restoring, users, events, freshnessMs, model, degraded, asOf } = status
   const facts: [string, string][] = [
     ['model', model === null ? 'none' : `${model.id} (${model.provider}, ${model.precision})`],
     ['stage', stage],
     ['as of', asOf],
+    ...(restoring.length === 0 ? [] : [['restoring', restores(restoring)] satisfies [string, string]]),
     ['users', `${users.known}, ${users.waiting} waiting, ${users.parked} parked`],
     ['events', `${events.read} read, ${events.perSecond.toFixed(1)} a second, ${events.lag} to come`],
     [
@@ -72,6 +73,13 @@ th,td{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}</style></he
 <table>${routeRows.join('\n')}</table>
 </body></html>
 `
+}
+
+function restores(all: StatusAnswer['restoring']): string {
+  const parts = all.map(({ partition, records, left }) =>
+    left === null ? `${partition} (waits)` : `${partition} (${records} records read, at most ${left} left)`,
+  )
+  return `partitions ${parts.join(', ')}`
 }
 
 function seconds(ms: number | null): string {

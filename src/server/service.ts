@@ -149,12 +149,22 @@ export interface LetterSummary {
   sizeBytes: number
 }
 
+export interface RestoreStatus {
+  partition: number
+  /** Records of the changelog read so far. */
+  records: number
+  /** Positions that are to be read yet, at most; null: its turn has not come. */
+  left: number | null
+}
+
 export interface StatusAnswer {
   version: string
   stage: string
   epoch: number
   /** Those that are ours, in order. */
   partitions: number[]
+  /** Those that were assigned and are not ours yet, in order. */
+  restoring: RestoreStatus[]
   /** Something outside is down or slow; vectors may be late, nothing is lost. */
   degraded: string[]
   model: { id: ModelId; provider: string; precision: string; dimensions: number; contentHash: string } | null

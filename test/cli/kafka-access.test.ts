@@ -10,7 +10,7 @@ import { freePorts } from '../kafka/ports.ts'
 
 const LIMIT_MS = 400
 
-function opened(brokers: readonly string[], clock = systemClock) {
+function opened(brokers: readonly string[]) {
   const { settings } = loadSettings({
     file: null,
     env: {},
@@ -21,9 +21,11 @@ function opened(brokers: readonly string[], clock = systemClock) {
       'vectors.sqliteFile': 'never-opened.db',
     },
   })
-  const said: string[] = []
-  const patience = patienceOfWorkers(settings, (component, text) => said.push(`${component}: ${text}`))
-  return { said, opening: openKafka(settings, clock, patience) }
+  return openKafka(
+    settings,
+    systemClock,
+    patienceOfWorkers(settings, () => {}),
+  )
 }
 
 /** Takes connections and what is sent, and never answers. */
@@ -43,8 +45,7 @@ async function silentServer(): Promise<{ address: string; close(): void }> {
 
 test('brokers that nobody hears of are named in the end, with the last error and the setting', async () => {
   const brokers = (await freePorts(2)).map((port) => `127.0.0.1:${port}`)
-  const { opening } = opened(brokers)
-  await assert.rejects(opening, (error: { code: string; message: string }) => {
+  await assert.rejects(opened(brokers), (error: { code: string; message: string }) => {
     assert.equal(error.code, 'kafka-unreachable')
     for (const part of [...brokers, 'ECONNREFUSED', 'events.kafka.startTimeoutMs', 'events.kafka.brokers'])
       assert.ok(error.message.includes(part), `${part} in: ${error.message}`)
@@ -57,20 +58,6 @@ test('one that takes connections and is silent is given up in time, too', async 
   t.after(close)
   const startMs = performance.now()
   // Its connection may take 10 s, and its answer 30 s.
-  await assert.rejects(opened([address]).opening, { code: 'kafka-unreachable', message: /they are silent/ })
+  await assert.rejects(opened([address]), { code: 'kafka-unreachable', message: /they are silent/ })
   assert.ok(performance.now() - startMs < 5_000)
-})
-
-test('meanwhile it is said who is tried, what came of it, and how long it goes on', async () => {
-  const [broker] = (await freePorts(1)).map((port) => `127.0.0.1:${port}`)
-  // The pauses of two seconds pass at once; those between attempts don't.
-  const hasty = {
-    nowMs: systemClock.nowMs,
-    sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms === 2_000 ? 100 : ms, signal),
-  }
-  const { said, opening } = opened([broker!], hasty)
-  await assert.rejects(opening)
-  assert.equal(said.length, 1)
-  assert.match(said[0]!, /^kafka: no broker answers yet; tried: 127\.0\.0\.1:\d+; last error: .*ECONNREFUSED/)
-  assert.match(said[0]!, /given up in 0 s \(events\.kafka\.startTimeoutMs\)$/)
 })

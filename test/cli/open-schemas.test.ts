@@ -6,7 +6,6 @@ import { openSchemas } from '../../src/cli/open-schemas.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { ConfigError, UnavailableError } from '../../src/errors.ts'
 import { ownSchema } from '../../src/events/own-schemas.ts'
-import { systemClock } from '../../src/pipeline/clock.ts'
 import { type RegistryDouble, startRegistryDouble } from '../drivers/registry/registry-double.ts'
 
 let double: RegistryDouble
@@ -15,7 +14,7 @@ let said: string[] = []
 function opened(flags: Record<string, unknown> = {}) {
   const ids = { 'events.schemas.ids': { 7: 'search' } }
   const { settings } = loadSettings({ file: null, env: {}, flags: { ...ids, ...flags } })
-  return openSchemas(settings, systemClock, (_component, text) => said.push(text))
+  return openSchemas(settings, (_component, text) => said.push(text))
 }
 
 describe('schemas as set', () => {

@@ -172,6 +172,7 @@ kafkaSuite('a worker', () => {
       restoring.publish({ partition: 3, records: 500, left: 1_200 })
       const meanwhile = await service.ready()
       assert.match(meanwhile.why!, /partition 3, 500 records of its changelog restored, at most 1200 left\)/)
+      assert.deepEqual((await service.status()).restoring, [{ partition: 3, records: 500, left: 1_200 }])
       assert.equal(health.live().live, true)
       await assert.rejects(service.explain(USERS[0]!), UnavailableError)
     } finally {

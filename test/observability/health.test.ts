@@ -8,6 +8,7 @@ import {
   consumed,
   owner,
   refreshed,
+  restoring,
   type UnavailableMessage,
   unavailable,
 } from '../../src/pipeline/channels.ts'
@@ -101,5 +102,24 @@ describe('health', () => {
   test('a take-over is a stage, not an illness', () => {
     owner.publish({ stage: 'taking', epoch: 0, generation: 1, partitions: [], restoring: [] })
     assert.deepEqual([health.stage, health.live().live, health.degraded], ['taking', true, []])
+  })
+
+  test('a restore is told by partition, from the assignment on until the right to write', () => {
+    const assigned = { epoch: 0, generation: 7, partitions: [] }
+    owner.publish({ ...assigned, stage: 'taking', restoring: [1, 2] })
+    const waits = { partition: 2, records: 0, left: null }
+    assert.deepEqual(health.restoring, [{ partition: 1, records: 0, left: null }, waits])
+    restoring.publish({ partition: 1, records: 10, left: 90 })
+    restoring.publish({ partition: 1, records: 60, left: 40 })
+    assert.deepEqual(health.restoring, [{ partition: 1, records: 60, left: 40 }, waits])
+    // The stage changes, the assignment doesn't: what was read was read.
+    owner.publish({ ...assigned, stage: 'owner', partitions: [0], restoring: [1, 2] })
+    assert.deepEqual(health.restoring, [{ partition: 1, records: 60, left: 40 }, waits])
+    // Another assignment begins anew.
+    owner.publish({ ...assigned, generation: 8, stage: 'owner', partitions: [0], restoring: [2] })
+    assert.deepEqual(health.restoring, [waits])
+    restoring.publish({ partition: 2, records: 5, left: 0 })
+    owner.publish({ ...assigned, generation: 8, stage: 'owner', partitions: [0, 2], restoring: [] })
+    assert.deepEqual(health.restoring, [])
   })
 })
