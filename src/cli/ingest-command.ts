@@ -97,11 +97,12 @@ async function ingestHere(
   paths: readonly string[],
   options: IngestOptions,
 ): Promise<void> {
-  const { settings, pipelineSettings, updater, deadLetters } = standalone.parts
+  const { settings, pipelineSettings, updater, deadLetters, encoder } = standalone.parts
   const spool = new Spool(settings.dataDir)
   try {
     const files: ImportFile[] = []
     for (const path of paths) files.push(await openInput(path, spool, settings.events.topics))
+    await encoder.prepare()
     const asOfDay = await importDay(standalone, files, { named: options.asOf, again: options.again === true })
     pipelineSettings.asOfDay = asOfDay
     updater.refreshing = options.live === true
@@ -203,7 +204,13 @@ async function ingestRemotely(
   note(`a freshet runs: records go to ${url}, as of now`)
   const service = new RemoteService({ url, adminSecret: settings.server.adminSecret })
   const { topics, schemas } = settings.events
-  const encoder = createIngestEncoder({ topics, schemas: directorySchemas(schemas.directory, schemas.ids) })
+  // It only tells bad records from good ones: what is sent has no frame, and whoever takes it knows the ids.
+  const schemaIds = Object.fromEntries(topics.map(({ topic }) => [topic, 0]))
+  const encoder = createIngestEncoder({
+    topics,
+    schemas: directorySchemas(schemas.directory, schemas.ids),
+    schemaIds,
+  })
   const spool = new Spool(settings.dataDir)
   const sums = { accepted: 0, rejected: 0 }
   try {

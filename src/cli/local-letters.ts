@@ -49,7 +49,8 @@ export class LocalLetters {
   }
 
   /** @returns how many were put back; what still is no record stays a letter */
-  retry(filter: LetterFilter): Promise<number> {
+  async retry(filter: LetterFilter): Promise<number> {
+    await this.parts.encoder.prepare()
     return this.parts.backend.letters.retry(filter, (letter) => this.record(letter))
   }
 

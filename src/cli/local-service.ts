@@ -67,6 +67,7 @@ export class LocalService implements FreshetService {
   async ingest(records: readonly unknown[]): Promise<IngestResult> {
     const rejected: IngestResult['rejected'] = []
     const accepted = []
+    await this.parts.encoder.prepare(topicsOf(records))
     for (const [index, given] of records.entries()) {
       try {
         const { topic, key, value, headers, says } = this.parts.encoder.object(given)
@@ -244,4 +245,12 @@ export class LocalService implements FreshetService {
   close(): void {
     this.parkedUsers.close()
   }
+}
+
+/** As far as they say so: whatever is wrong with them is said of each. */
+function topicsOf(records: readonly unknown[]): string[] {
+  return records.flatMap((given) => {
+    const topic = typeof given === 'object' && given !== null && 'topic' in given ? given.topic : null
+    return typeof topic === 'string' ? [topic] : []
+  })
 }

@@ -13,7 +13,6 @@ import { SqliteStateStore } from '../drivers/sqlite/sqlite-state-store.ts'
 import { ConfigError } from '../errors.ts'
 import { createRecordDecoder } from '../events/decoder.ts'
 import { createIngestEncoder } from '../events/ingest.ts'
-import type { SchemaSource } from '../events/schema-source.ts'
 import type { EmbeddingModel } from '../model/embedding-model.ts'
 import { userInput } from '../model/user-input.ts'
 import { type Clock, systemClock } from '../pipeline/clock.ts'
@@ -27,7 +26,7 @@ import { Freshet } from './freshet.ts'
 import { withKeptHorizon } from './kept-horizon.ts'
 import { openCachedModel } from './open-cached-model.ts'
 import type { OpenedModel } from './open-model.ts'
-import { openSchemas } from './open-schemas.ts'
+import { type OpenSchemas, openSchemas } from './open-schemas.ts'
 import { type OpenedVectors, openDirectory, openVectors, silentVectors } from './open-vectors.ts'
 import type { StandaloneParts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
@@ -74,7 +73,7 @@ export async function openStandalone(
   const closers: (() => unknown)[] = [() => directory.close()]
   try {
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings, say)
+    const { schemas, findId, close: closeSchemas } = await openSchemas(settings, say)
     closers.push(closeSchemas)
     const controlLog = new SqliteControlLog(directory.main)
     await registerModel(controlLog, opened.model)
@@ -88,7 +87,7 @@ export async function openStandalone(
       vectors: 'vectors' in directory ? vectors : null,
       model: opened.model.id,
     })
-    const parts = assemble(settled, clock, directory, controlLog, schemas, opens, opened)
+    const parts = assemble(settled, clock, directory, controlLog, { schemas, findId }, opens, opened)
     // First of what is opened over the directory, last of what a stop ends: nobody appends any more.
     closers.push(() => parts.log.close())
     const standalone = new Freshet({ parts: { ...parts, cacheWarning }, closers, isAlone: true })
@@ -121,7 +120,7 @@ function assemble(
   clock: Clock,
   directory: MainDirectory,
   controlLog: SqliteControlLog,
-  schemas: SchemaSource,
+  { schemas, findId }: Pick<OpenSchemas, 'schemas' | 'findId'>,
   opensVectors: OpenedVectors,
   opened: OpenedModel,
 ): Omit<StandaloneParts, 'cacheWarning'> {
@@ -156,7 +155,7 @@ function assemble(
     clock,
     settings: ofPipeline,
   })
-  const encoder = createIngestEncoder({ topics, schemas })
+  const encoder = createIngestEncoder({ topics, schemas, findId })
   const letters = new SqliteLetters(deadLetters, log)
   const parts = {
     settings,
@@ -191,7 +190,7 @@ function keepHouse(
     updater,
     vectors: opensVectors.vectors,
     clock,
-    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
+    appendRetiredText: (retired) => controlLog.appendRetiredText(retired),
     tidyLog: async (nowMs) => {
       // A backup from before this minute is known as such when it is put back.
       await opensVectors.agree(updater.control.view)

@@ -31,7 +31,7 @@ import { descriptionOf, kafkaBackend } from './kafka-backend.ts'
 import { ownTopics } from './kafka-settings.ts'
 import { openCachedModel } from './open-cached-model.ts'
 import type { OpenedModel } from './open-model.ts'
-import { openSchemas } from './open-schemas.ts'
+import { type OpenSchemas, openSchemas } from './open-schemas.ts'
 import type { Parts } from './parts.ts'
 import { pipelineSettings } from './pipeline-settings.ts'
 import { type Say, sayNote, sayWhile } from './say-while.ts'
@@ -61,12 +61,12 @@ export async function openWorker(
     })
     closers.push(() => directory.close())
     const { opened, cacheWarning } = await openCachedModel(settings, clock, closers)
-    const { schemas, close: closeSchemas } = await openSchemas(settings, say)
+    const { schemas, findId, close: closeSchemas } = await openSchemas(settings, say)
     closers.push(closeSchemas)
     const driver = await openDriver(settings, clock, say, schemas, closers)
     const repartition = await openRepartition(settings, driver.kafka, clock, closers)
     await registerModel(driver.controlLog, opened.model)
-    const parts = assemble(settings, clock, directory, schemas, driver, opened)
+    const parts = assemble(settings, clock, directory, { schemas, findId }, driver, opened)
     driver.source.failed = (error) => parts.updater.ownership.failed(error)
     // Before the group is left: whoever takes over finds nothing of ours under way.
     closers.push(() => parts.opensVectors.close())
@@ -166,7 +166,7 @@ function assemble(
   settings: Settings,
   clock: Clock,
   directory: WorkerDirectory,
-  schemas: SchemaSource,
+  { schemas, findId }: Pick<OpenSchemas, 'schemas' | 'findId'>,
   driver: Driver,
   opened: OpenedModel,
 ): Omit<Parts, 'cacheWarning'> {
@@ -203,10 +203,10 @@ function assemble(
     updater,
     vectors,
     clock,
-    appendInstruction: (instruction) => controlLog.appendInstruction(instruction),
+    appendRetiredText: (retired) => controlLog.appendRetiredText(retired),
     tidyLog: async () => {},
   })
-  const encoder = createIngestEncoder({ topics: settings.events.topics, schemas })
+  const encoder = createIngestEncoder({ topics: settings.events.topics, schemas, findId })
   return {
     settings,
     clock,

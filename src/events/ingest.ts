@@ -1,6 +1,6 @@
 /** Records as people write them, one JSON object each, become what a producer of the topic would have sent. */
 
-import { RecordError } from '../errors.ts'
+import { ConfigError, RecordError } from '../errors.ts'
 import { avroType, encodeAvro } from './avro.ts'
 import type { UserRecord } from './behavior-event.ts'
 import { coerce } from './coerce.ts'
@@ -23,10 +23,21 @@ interface IngestRecord {
   says: UserRecord | null
 }
 
+/** Asks for the id under which the schema that a topic is written with is registered. @returns undefined: under none */
+export type FindId = (topic: TopicSettings, schema: unknown) => Promise<number | undefined>
+
 export interface IngestEncoder {
+  /**
+   * Finds the ids of what is to be written into topics in `avro-confluent`, once each. It throws nothing: `line` and `object`
+   * say what came of it, of a topic that is written to.
+   *
+   * @param topics left out: all
+   */
+  prepare(topics?: Iterable<string>): Promise<void>
   /**
    * @param line one JSON object: `topic`, and the fields of that topic's records; or `topic`, `key`, perhaps `tenant`, and `value: null`
    * @throws {RecordError} `ingest-line`, `record-topic-unknown`, or what the decoder would say about the record
+   * @throws {ConfigError} `schema-not-registered`, and what `prepare` met; {UnavailableError} the same
    */
   line(line: string): IngestRecord
   /** The same from an object, of an HTTP body or an Avro container file. */
@@ -41,12 +52,17 @@ interface TopicEncoder {
 
 /**
  * @param schemaIds registry ids by topic, for topics in `avro-confluent`
+ * @param findId for those that aren't among them
  */
 export function createIngestEncoder(options: {
   topics: readonly TopicSettings[]
   schemas: SchemaSource
   schemaIds?: Readonly<Record<string, number>>
+  findId?: FindId
 }): IngestEncoder {
+  const { schemas, findId } = options
+  /** By topic: an id, or why it isn't known. */
+  const ids = new Map<string, number | Error>(Object.entries(options.schemaIds ?? {}))
   const settings = new Map(options.topics.map((topic) => [topic.topic, topic]))
   const encoders = new Map<string, TopicEncoder>()
   // Built when first used: a topic of a registry's format needs an id only if somebody writes to it.
@@ -59,7 +75,7 @@ export function createIngestEncoder(options: {
         'record-topic-unknown',
         `topic must be one of ${[...settings.keys()].join(', ')}, got ${describe(name)}: correct the line, or add the topic to events.topics`,
       )
-    encoder = createTopicEncoder(topic, options.schemas, options.schemaIds?.[name])
+    encoder = createTopicEncoder(topic, schemas, ids.get(name))
     encoders.set(name, encoder)
     return encoder
   }
@@ -72,20 +88,47 @@ export function createIngestEncoder(options: {
     const says = readRecord(encoder.settings.holds, encoder.mapper === null ? record : encoder.mapper(record))
     return { topic, key: Buffer.from(says.user), value: encoder.write(record), headers: {}, says }
   }
-  return { object, line: (line) => object(parseLine(line)) }
+  const findIdOf = async (topic: TopicSettings): Promise<void> => {
+    if (topic.format !== 'avro-confluent' || typeof ids.get(topic.topic) === 'number') return
+    try {
+      const isOurs = topic.fields === null || topic.schema !== null
+      const id = isOurs ? await findId?.(topic, rawSchema(topic, schemas)) : undefined
+      ids.set(topic.topic, id ?? notRegistered(topic))
+    } catch (error) {
+      ids.set(topic.topic, error as Error)
+    }
+  }
+  const prepare = async (names: Iterable<string> = settings.keys()) => {
+    const wanted = [...new Set(names)].flatMap((name) => settings.get(name) ?? [])
+    await Promise.all(wanted.map(findIdOf))
+  }
+  return { prepare, object, line: (line) => object(parseLine(line)) }
 }
 
 function createTopicEncoder(
   settings: TopicSettings,
   schemas: SchemaSource,
-  schemaId: number | undefined,
+  schemaId: number | Error | undefined,
 ): TopicEncoder {
   const mapper = isMapped(settings) ? createMapper(settings) : null
   if (settings.format === 'json')
     return { settings, mapper, write: (record) => Buffer.from(JSON.stringify(record)) }
   const type = avroType(rawSchema(settings, schemas))
-  const frame = framer(settings.format, type, schemaId)
+  if (settings.format === 'avro-confluent' && typeof schemaId !== 'number')
+    throw schemaId ?? notRegistered(settings)
+  const frame = framer(settings.format, type, typeof schemaId === 'number' ? schemaId : undefined)
   return { settings, mapper, write: (record) => frame(encodeAvro(type, coerce(type, record, ''))) }
+}
+
+function notRegistered({ topic, fields, schema }: TopicSettings): ConfigError {
+  const remedy =
+    fields !== null && schema === null
+      ? 'name the schema of its producers in its `schema`, as their records are no longer ours'
+      : `run freshet schemas register ${topic}; without a registry, map an id to its file in events.schemas.ids`
+  return new ConfigError(
+    'schema-not-registered',
+    `expected the schema that records of ${topic} are written with to be registered, got no id of it: ${remedy}`,
+  )
 }
 
 function deletion(settings: TopicSettings, record: Plain): IngestRecord {

@@ -149,7 +149,7 @@ export interface LetterSummary {
   sizeBytes: number
 }
 
-export interface RestoreStatus {
+interface RestoreStatus {
   partition: number
   /** Records of the changelog read so far. */
   records: number

@@ -6,6 +6,7 @@ import { openSchemas } from '../../src/cli/open-schemas.ts'
 import { loadSettings } from '../../src/config/load-settings.ts'
 import { ConfigError, UnavailableError } from '../../src/errors.ts'
 import { ownSchema } from '../../src/events/own-schemas.ts'
+import type { Holds, TopicSettings } from '../../src/events/topic.ts'
 import { type RegistryDouble, startRegistryDouble } from '../drivers/registry/registry-double.ts'
 
 let double: RegistryDouble
@@ -55,6 +56,33 @@ describe('schemas as set', () => {
     )
     await (asked as UnavailableError).answered
     assert.deepEqual(schemas.byId(1), ownSchema('app'))
+    close()
+  })
+
+  test('the id to write with is that of a file, else the one that the registry has, under whatever subject', async () => {
+    const topicOf = (topic: string, holds: Holds): TopicSettings => ({
+      topic,
+      holds,
+      format: 'avro-confluent',
+      schema: null,
+      fields: null,
+    })
+    const search = topicOf('searches', 'search')
+    const app = topicOf('app', 'app')
+    const spm = topicOf('pages', 'spm')
+    const paybill = topicOf('orders', 'paybill')
+    const alone = await opened()
+    assert.equal(await alone.findId(search, ownSchema('search')), 7)
+    assert.equal(await alone.findId(app, ownSchema('app')), undefined)
+    double.put('searches-value', ownSchema('search'))
+    const { id } = double.put('pages-dev.freshet.v1.SpmEvent', ownSchema('spm'))
+    const { findId, close } = await opened(named())
+    assert.equal(await findId(search, ownSchema('search')), 7)
+    assert.equal(await findId(app, ownSchema('app')), 1)
+    assert.equal(await findId(spm, ownSchema('spm')), id)
+    assert.equal(await findId(paybill, ownSchema('paybill')), undefined)
+    double.fault = { kind: 'down' }
+    await assert.rejects(findId(spm, ownSchema('spm')), { code: 'registry-unavailable' })
     close()
   })
 

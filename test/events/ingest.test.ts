@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { RecordError } from '../../src/errors.ts'
+import { ConfigError, RecordError, UnavailableError } from '../../src/errors.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { createRecordEncoder, toIngestLine } from '../../src/events/encoder.ts'
@@ -229,4 +229,50 @@ test('lines that are no records are refused with the reason', () => {
   )
   const badTime = { topic: 'search', header: { ...HEADER, ingest_time: 'noon' }, query: 'x' }
   assert.throws(() => ingest.object(badTime), recordError('record-field-invalid', /header\.ingest_time/))
+})
+
+test('an id is looked for once it is needed, and what came of it is said of the topic that is written to', async () => {
+  const topics = (['search', 'app'] as const).map(
+    (holds): TopicSettings => ({ topic: holds, holds, format: 'avro-confluent', schema: null, fields: null }),
+  )
+  const asked: string[] = []
+  let answer: () => number | undefined = () => undefined
+  const findId = async ({ topic }: TopicSettings) => {
+    asked.push(topic)
+    return answer()
+  }
+  const ingest = createIngestEncoder({ topics, schemas: SCHEMAS, findId })
+  const write = () => ingest.object({ topic: 'search', header: HEADER, query: 'tea' })
+  const isNotRegistered = { constructor: ConfigError, code: 'schema-not-registered' }
+  assert.throws(write, isNotRegistered)
+  await ingest.prepare(['search', 'elsewhere'])
+  assert.throws(write, isNotRegistered)
+  answer = () => {
+    throw new UnavailableError('registry-unavailable', 'expected an answer, got none')
+  }
+  await ingest.prepare()
+  assert.throws(write, { code: 'registry-unavailable' })
+  assert.deepEqual(asked, ['search', 'search', 'app'])
+  answer = () => 258
+  await ingest.prepare(['search'])
+  assert.deepEqual([...write().value!.subarray(0, 5)], [0, 0, 0, 1, 2])
+  asked.length = 0
+  await ingest.prepare(['search'])
+  assert.deepEqual(asked, [])
+})
+
+test('a mapped topic takes lines only if it names the schema of its producers', async () => {
+  const mapped: TopicSettings = {
+    topic: 'queries',
+    holds: 'search',
+    format: 'avro-confluent',
+    schema: null,
+    fields: { user_id: 'who', query: 'q', event_id: 'id', event_time: 'at' },
+  }
+  const ingest = createIngestEncoder({ topics: [mapped], schemas: SCHEMAS, findId: async () => 1 })
+  await ingest.prepare()
+  assert.throws(() => ingest.object({ topic: 'queries', who: 'u1', q: 'tea', id: 'e1', at: 1 }), {
+    code: 'schema-not-registered',
+    message: /in its `schema`/,
+  })
 })

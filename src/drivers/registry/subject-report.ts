@@ -145,7 +145,12 @@ function declaredSchema(topic: TopicSettings, schemas: SchemaSource): unknown {
   return topic.fields !== null && topic.schema === null ? undefined : rawSchema(topic, schemas)
 }
 
-function subjectOf({ topic }: TopicSettings, declared: unknown, strategy: SubjectStrategy): string | null {
+/** @returns null: a mapped topic's record is its producer's, and so is the name */
+export function subjectOf(
+  { topic }: TopicSettings,
+  declared: unknown,
+  strategy: SubjectStrategy,
+): string | null {
   if (strategy === 'topic') return `${topic}-value`
   if (declared === undefined) return null
   const { name = '' } = avroType(declared)
