@@ -37,6 +37,14 @@ export interface Instruction {
   previous: { text: string | null; retireAtMs: number } | null
 }
 
+/** The end of a text that no reader follows any more: of that text alone, whatever became of the instruction meanwhile. */
+export interface RetiredText {
+  id: InstructionId
+  text: string | null
+  /** As the instruction's `previous` has it: the same text may be kept anew, until another time. */
+  retireAtMs: number
+}
+
 export interface Group {
   name: GroupName
   /** A group other than `main` is refreshed at most this often. */

@@ -7,6 +7,7 @@ import {
   type Instruction,
   type InstructionId,
   MAIN_GROUP,
+  type RetiredText,
   type VectorName,
   vectorName,
 } from './instruction.ts'
@@ -14,6 +15,7 @@ import {
 /** One record of `freshet.instructions`, with its offset there. */
 export type RegistryRecord = { offset: number } & (
   | { kind: 'instruction'; instruction: Instruction }
+  | { kind: 'retired-text'; retired: RetiredText }
   | { kind: 'group'; group: Group }
 )
 
@@ -65,6 +67,7 @@ export class InstructionRegistry {
     const instructions = new Map(this.instructions)
     const settings = new Map([...this.groups].map(([name, texts]) => [name, texts.group]))
     if (record.kind === 'group') settings.set(record.group.name, record.group)
+    else if (record.kind === 'retired-text') retireText(instructions, record.retired)
     else {
       instructions.set(record.instruction.id, record.instruction)
       const { group } = record.instruction
@@ -80,6 +83,14 @@ export class InstructionRegistry {
     }
     return new InstructionRegistry(instructions, groups, record.offset)
   }
+}
+
+/** Whoever wrote it may have known an older instruction: what was changed since stays. */
+function retireText(instructions: Map<InstructionId, Instruction>, retired: RetiredText): void {
+  const instruction = instructions.get(retired.id)
+  const previous = instruction?.previous
+  if (previous?.text === retired.text && previous.retireAtMs === retired.retireAtMs)
+    instructions.set(retired.id, { ...instruction!, previous: null })
 }
 
 function foldGroup(

@@ -1,7 +1,7 @@
 /** What has to be done now and then: aliases, the names that readers follow, old texts, stubs and the log. */
 
 import { UnavailableError } from '../errors.ts'
-import type { Instruction, InstructionId, VectorName } from '../instructions/instruction.ts'
+import type { InstructionId, RetiredText, VectorName } from '../instructions/instruction.ts'
 import { vectorName } from '../instructions/instruction.ts'
 import type { CollectionInfo, CollectionName, VectorStore } from '../vectors/vector-store.ts'
 import { DAY_MS } from '../window/day.ts'
@@ -18,7 +18,7 @@ export interface HousekeepingParts {
   vectors: VectorStore
   clock: Clock
   /** Appends to `freshet.instructions`. */
-  appendInstruction: (instruction: Instruction) => Promise<unknown>
+  appendRetiredText: (retired: RetiredText) => Promise<unknown>
   /** Keeps the source within its bounds, where it is ours. */
   tidyLog: (nowMs: number) => Promise<void>
 }
@@ -195,7 +195,7 @@ export class Housekeeping {
 
   /** The text before the last change leaves the group once its time is over and no reader follows it. */
   private async retireTexts(nowMs: number): Promise<void> {
-    const { updater, vectors, appendInstruction } = this.parts
+    const { updater, vectors, appendRetiredText } = this.parts
     const { instructions } = updater.control.view.instructions
     const due = [...instructions.values()].filter(
       ({ previous }) => previous !== null && previous.retireAtMs <= nowMs,
@@ -203,10 +203,11 @@ export class Housekeeping {
     if (due.length === 0) return
     const read = new Set((await vectors.collections()).flatMap((info) => [...info.readerNames.values()]))
     let count = 0
-    for (const instruction of due) {
-      const isOwnText = instruction.previous!.text === instruction.text
-      if (!isOwnText && read.has(vectorName(instruction.id, instruction.previous!.text))) continue
-      await appendInstruction({ ...instruction, previous: null })
+    for (const { id, text, previous } of due) {
+      const isOwnText = previous!.text === text
+      if (!isOwnText && read.has(vectorName(id, previous!.text))) continue
+      // Never the instruction as we know it: somebody may have changed it while we asked.
+      await appendRetiredText({ id, ...previous! })
       count++
     }
     if (count > 0) await updater.control.readToEnd()

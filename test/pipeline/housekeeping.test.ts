@@ -148,6 +148,26 @@ suite('housekeeping', () => {
     assert.equal(instructions.find(({ id }) => id === NEXT)!.previous, null)
   })
 
+  test('what an operator changes while an old text is looked after stays changed', async () => {
+    const { housekeeping, vectors } = fixture.standalone.parts
+    await fixture.service.addInstruction({ id: NEXT, text: NEW })
+    await fixture.settle()
+    fixture.clock.nowMs += 7 * DAY_MS
+    const collections = vectors.collections.bind(vectors)
+    let looks = 0
+    // Two looks a round: the second asks whom readers follow, just before the old text goes.
+    vectors.collections = async () => {
+      const infos = await collections()
+      if (++looks === 2) await fixture.service.addInstruction({ id: NEXT, text: 'And then?' })
+      return infos
+    }
+    await housekeeping.tick()
+    assert.ok(looks >= 2)
+    const { instructions } = await fixture.service.instructions()
+    const { text, previous } = instructions.find(({ id }) => id === NEXT)!
+    assert.deepEqual([text, previous?.text], ['And then?', NEW])
+  })
+
   test('a retired instruction loses its readers and its vectors at once', async () => {
     await fixture.service.retireInstruction(NEXT)
     await fixture.settle()

@@ -3,7 +3,7 @@
 import { ConfigError, FreshetError } from '../../errors.ts'
 import { type AvroCodec, avroCodec } from '../../events/own-schemas.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
-import { type Group, type Instruction, textHash } from '../../instructions/instruction.ts'
+import { type Group, type Instruction, type RetiredText, textHash } from '../../instructions/instruction.ts'
 import type { RegistryRecord } from '../../instructions/registry.ts'
 import type { ModelId } from '../../model/embedding-model.ts'
 import type { ModelRecord } from '../../vectors/model-registry.ts'
@@ -29,6 +29,12 @@ interface AvroInstruction {
   max_staleness_ms: number
   owner: string | null
   previous: { text: string | null; retire_at: number } | null
+}
+
+interface AvroRetiredText {
+  id: string
+  text: string | null
+  retire_at: number
 }
 
 interface AvroGroup {
@@ -64,8 +70,9 @@ interface Codecs {
   models: AvroCodec<AvroModel>
 }
 
-/** Two kinds of record in one union are told apart by their names. */
+/** Kinds of record in one union are told apart by their names. */
 const INSTRUCTION = 'dev.freshet.v1.Instruction'
+const RETIRED_TEXT = 'dev.freshet.v1.RetiredText'
 const GROUP = 'dev.freshet.v1.Group'
 
 /** Made when first used: parsing schemas costs milliseconds. */
@@ -90,6 +97,11 @@ export function encodeInstruction(instruction: Instruction, updatedAtMs: number)
     previous: previous && { text: previous.text, retire_at: previous.retireAtMs },
   }
   return codecs().changes.encode({ change: { [INSTRUCTION]: change }, updated_at: updatedAtMs })
+}
+
+export function encodeRetiredText({ id, text, retireAtMs }: RetiredText, updatedAtMs: number): Buffer {
+  const change: AvroRetiredText = { id, text, retire_at: retireAtMs }
+  return codecs().changes.encode({ change: { [RETIRED_TEXT]: change }, updated_at: updatedAtMs })
 }
 
 export function encodeGroup({ name, minRefreshMs, paused }: Group, updatedAtMs: number): Buffer {
@@ -130,6 +142,14 @@ export function decodeRegistryRecord(record: SourceRecord): RegistryRecord {
       offset,
       kind: 'group',
       group: { name: name as Group['name'], minRefreshMs: min_refresh_ms, paused },
+    }
+  }
+  if (RETIRED_TEXT in change) {
+    const { id, text, retire_at } = change[RETIRED_TEXT] as AvroRetiredText
+    return {
+      offset,
+      kind: 'retired-text',
+      retired: { id: id as RetiredText['id'], text, retireAtMs: retire_at },
     }
   }
   const { id, text, lang, group, status, max_staleness_ms, owner, previous } = change[

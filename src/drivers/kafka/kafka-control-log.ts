@@ -4,7 +4,7 @@ import { ConfigError } from '../../errors.ts'
 import type { UserKey } from '../../events/ids.ts'
 import { userKey } from '../../events/ids.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
-import type { Group, Instruction } from '../../instructions/instruction.ts'
+import type { Group, Instruction, RetiredText } from '../../instructions/instruction.ts'
 import type { RegistryRecord } from '../../instructions/registry.ts'
 import type { ControlLog } from '../../pipeline/control-log.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
@@ -15,6 +15,7 @@ import {
   encodeGroup,
   encodeInstruction,
   encodeModel,
+  encodeRetiredText,
   type ModelDescription,
 } from './control-records.ts'
 import type { KafkaCluster } from './kafka-cluster.ts'
@@ -113,6 +114,13 @@ export class KafkaControlLog implements ControlLog {
     const value = encodeInstruction(instruction, this.cluster.clock.nowMs())
     const offset = await this.append(this.topics.instructions, instruction.id, value)
     return { offset, kind: 'instruction', instruction }
+  }
+
+  /** @throws {UnavailableError} when it is not known whether it was appended */
+  async appendRetiredText(retired: RetiredText): Promise<RegistryRecord> {
+    const value = encodeRetiredText(retired, this.cluster.clock.nowMs())
+    const offset = await this.append(this.topics.instructions, retired.id, value)
+    return { offset, kind: 'retired-text', retired }
   }
 
   /** @throws {UnavailableError} when it is not known whether it was appended */

@@ -1,7 +1,7 @@
 /** The control topics of a standalone freshet: instructions, groups and models as logs, tombstones by user. */
 
 import type { TenantId, UserId } from '../../events/ids.ts'
-import type { Group, Instruction } from '../../instructions/instruction.ts'
+import type { Group, Instruction, RetiredText } from '../../instructions/instruction.ts'
 import type { RegistryRecord } from '../../instructions/registry.ts'
 import type { ControlLog } from '../../pipeline/control-log.ts'
 import type { Tombstone } from '../../pipeline/state-store.ts'
@@ -22,11 +22,12 @@ export class SqliteControlLog implements ControlLog {
         .prepare('SELECT "offset", kind, record FROM instructions WHERE "offset" > ? ORDER BY "offset"')
         .all(afterOffset),
     ) as unknown as [number, string, string][]
-    return rows.map(([offset, kind, record]) =>
-      kind === 'group'
-        ? { offset, kind, group: JSON.parse(record) as Group }
-        : { offset, kind: 'instruction', instruction: JSON.parse(record) as Instruction },
-    )
+    return rows.map(([offset, kind, text]) => {
+      const record: unknown = JSON.parse(text)
+      if (kind === 'group') return { offset, kind, group: record as Group }
+      if (kind === 'retired-text') return { offset, kind, retired: record as RetiredText }
+      return { offset, kind: 'instruction', instruction: record as Instruction }
+    })
   }
 
   async models(afterOffset: number): Promise<ModelRecord[]> {
@@ -57,6 +58,12 @@ export class SqliteControlLog implements ControlLog {
   async appendInstruction(instruction: Instruction): Promise<RegistryRecord> {
     const offset = this.append('instructions', ['instruction', JSON.stringify(instruction)])
     return { offset, kind: 'instruction', instruction }
+  }
+
+  /** @throws {UnavailableError} `disk-full` and its like: nothing is written */
+  async appendRetiredText(retired: RetiredText): Promise<RegistryRecord> {
+    const offset = this.append('instructions', ['retired-text', JSON.stringify(retired)])
+    return { offset, kind: 'retired-text', retired }
   }
 
   /** @throws {UnavailableError} `disk-full` and its like: nothing is written */

@@ -6,6 +6,7 @@ import {
   encodeGroup,
   encodeInstruction,
   encodeModel,
+  encodeRetiredText,
   type ModelDescription,
 } from '../../../src/drivers/kafka/control-records.ts'
 import { ConfigError } from '../../../src/errors.ts'
@@ -54,6 +55,11 @@ test('instructions and groups are read back as they were written, each with its 
     })
   const group = { name: 'weekly' as never, minRefreshMs: 3_600_000, paused: true }
   assert.deepEqual(decodeRegistryRecord(at(encodeGroup(group, 1))), { offset: 41, kind: 'group', group })
+  for (const text of ['before', null]) {
+    const retired = { id: instruction.id, text, retireAtMs: 5 }
+    const read = decodeRegistryRecord(at(encodeRetiredText(retired, 1)))
+    assert.deepEqual(read, { offset: 41, kind: 'retired-text', retired })
+  }
 })
 
 test('a model record keeps what it leaves active and existing', () => {

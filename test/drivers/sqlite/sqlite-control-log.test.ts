@@ -52,9 +52,14 @@ test('control records come back in order, each once, from any offset on', async 
 test('the registry folded from what is stored is the registry folded from what was appended', async () => {
   const database = new SqliteDatabase({ path: ':memory:', migrations: MAIN_MIGRATIONS })
   const control = new SqliteControlLog(database)
-  const appended = [await control.appendInstruction(repay), await control.appendGroup(slow)]
+  const appended = [
+    await control.appendInstruction(repay),
+    await control.appendGroup(slow),
+    await control.appendRetiredText({ id: repay.id, ...repay.previous! }),
+  ]
   const fold = (records: typeof appended) =>
     records.reduce((registry, record) => registry.apply(record), InstructionRegistry.initial())
   assert.deepEqual(fold(await new SqliteControlLog(database).instructions(-1)), fold(appended))
+  assert.equal(fold(appended).instructions.get(repay.id)!.previous, null)
   database.close()
 })
