@@ -30,7 +30,7 @@ import { GOLDEN_BUNDLE, ref } from './standalone-fixture.ts'
 
 /** Waits are kept, but short: a back-off of ten seconds would be ten seconds of nothing. */
 const SLEEP_MS_MAX = 20
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 const POLL_MS = 5
 
 /** REST's endpoint of every write of points. */

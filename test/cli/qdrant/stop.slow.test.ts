@@ -16,7 +16,7 @@ import {
 
 const DRAIN_MS = 300
 /** Far beyond the drain, and far below one time-out or one back-off of what hangs. */
-const STOP_MS_MAX = 5_000
+const STOP_MS_MAX = 15_000
 const COUNT = 6
 
 const SILENCES: [what: string, begin: (qdrant: QdrantStandalone) => unknown][] = [

@@ -7,7 +7,7 @@ import { A, B, idOf, pointOf, stubOf, unit, vectorOf } from '../../vectors/point
 import type { DriverScene } from './driver-scene.ts'
 
 /** Long enough for a loaded machine to answer, short enough to wait for in vain; a real server has a disk. */
-const TIMEOUT_MS = { double: 400, real: 2_000 }
+const TIMEOUT_MS = { double: 1_000, real: 2_000 }
 
 const unavailable = { code: 'qdrant-unavailable', name: 'UnavailableError' }
 

@@ -1,6 +1,7 @@
 /** A TCP proxy between any client and any server that refuses, cuts, delays or swallows, without the server's help. */
 
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePorts } from '../../kafka/ports.ts'
 
 /** One of the two directions of a connection. */
 export type Direction = 'replies' | 'requests'
@@ -53,15 +54,15 @@ export class FaultyProxy {
     return this.#connections.size
   }
 
-  /** Listens, at first on any port and later on the same one. */
+  /** Listens, at first on any port that nobody is given while it refuses, and later on the same one. */
   async listen(): Promise<void> {
     if (this.#server.listening) return
+    if (this.#port === 0) [this.#port = 0] = await freePorts(1)
     this.#server = this.#newServer()
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(this.#port, '127.0.0.1', resolve)
     })
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   /** From now on nobody connects (ECONNREFUSED), and who was connected is cut; `listen` ends it. */

@@ -47,7 +47,7 @@ describe('answers over gRPC', () => {
 
   test('writes at one time keep to their own bytes, and so do those after one that was given up', () =>
     onGrpc(async ({ double, writer }) => {
-      const hasty = writer({ timeoutMs: 200 })
+      const hasty = writer({ timeoutMs: 700 })
       const users = (round: number) =>
         Array.from({ length: 6 }, (_, i) => [pointOf(`u${round}-${i}`, { [A]: unit(i) })])
       for (let round = 0; round < 3; round++) {

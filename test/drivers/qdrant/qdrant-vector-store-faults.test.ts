@@ -59,7 +59,7 @@ async function lateWrite(scene: Scene, points: readonly Point[]) {
   const { place, double, name } = scene
   const { promise, resolve } = Promise.withResolvers<void>()
   // It must be opened within the time, on a busy machine, too.
-  const hasty = await place.open({ timeoutMs: 500 })
+  const hasty = await place.open({ timeoutMs: 1_000 })
   double.faults.add(UPSERT, hold(promise))
   await assert.rejects(hasty.upsert(name, { epoch: 1, write: 1 }, points), unavailable)
   return async () => {

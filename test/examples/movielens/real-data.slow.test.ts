@@ -51,10 +51,10 @@ test('all 100,004 real ratings become one primary event each, valid, in order, t
       context.skip(reason)
       return
     }
-    const startedMs = performance.now()
+    const start = process.cpuUsage()
     const ratings = readRatings(directory)
-    const readMs = performance.now() - startedMs
-    assert.ok(readMs < 5_000, `expected far less than 5 s even on a busy machine, took ${readMs} ms`)
+    const readMs = process.cpuUsage(start).user / 1_000
+    assert.ok(readMs < 5_000, `expected far less than 5 s of the processor, took ${readMs} ms`)
     checkFacts(ratings)
     checkCsvAgrees(ratings.slice(0, 10_000), directory)
     checkEvents(ratings)
