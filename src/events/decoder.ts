@@ -61,15 +61,15 @@ export function createRecordDecoder(options: {
           'record-value-too-large',
           `expected at most ${valueBytesMax} bytes, got a value of ${record.value.length}: send less, or raise events.valueBytesMax`,
         )
-      const said = readRecord(decoder.holds, fieldsOf(decoder, asBuffer(record.value)))
+      const said = readRecord(decoder.holds, fieldsOf(decoder, asBuffer(record.value), record.schemaId))
       checkKey(record.key, said.user)
       return said
     },
   }
 }
 
-function fieldsOf(decoder: TopicDecoder, value: Buffer): Plain {
-  const fields = decoder.read(value)
+function fieldsOf(decoder: TopicDecoder, value: Buffer, schemaId: Uint8Array | undefined): Plain {
+  const fields = decoder.read(value, schemaId)
   return decoder.mapper === null ? (fields as Plain) : decoder.mapper(fields)
 }
 

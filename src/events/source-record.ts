@@ -2,6 +2,9 @@
 
 import type { UserRecord } from './behavior-event.ts'
 
+/** In it newer serializers of Confluent's name the schema of the value, which then has no frame. */
+export const SCHEMA_ID_HEADER = '__value_schema_id'
+
 export interface SourceRecord {
   topic: string
   partition: number
@@ -13,6 +16,8 @@ export interface SourceRecord {
   /** null: a delete on a compacted topic. */
   value: Uint8Array | null
   headers?: Readonly<Record<string, string>>
+  /** Bytes of the header `SCHEMA_ID_HEADER`, which text can't say; left out: there is none. */
+  schemaId?: Uint8Array
 }
 
 /** Turns a record into what it says. */

@@ -2,16 +2,21 @@
 
 import { isUtf8 } from 'node:buffer'
 import { ConfigError, RecordError } from '../errors.ts'
-import { type AvroResolver, type AvroType, avroResolver, avroType, decodeAvro } from './avro.ts'
+import { type AvroResolver, type AvroType, asBuffer, avroResolver, avroType, decodeAvro } from './avro.ts'
 import { describe } from './field-readers.ts'
 import { fingerprintOf, ownSchema, unknownFingerprint } from './own-schemas.ts'
 import { type Projection, projectedFor, projectionOf } from './projection.ts'
 import type { SchemaSource } from './schema-source.ts'
 import { SINGLE_OBJECT_FRAME_BYTES } from './single-object.ts'
+import { SCHEMA_ID_HEADER } from './source-record.ts'
 import type { TopicSettings } from './topic.ts'
 
-/** From the value's bytes to its fields: in our names, or in the writer's where the topic is mapped. */
-export type ValueReader = (value: Buffer) => unknown
+/**
+ * From the value's bytes to its fields: in our names, or in the writer's where the topic is mapped.
+ *
+ * @param schemaId of a header; only `avro-confluent` looks at it
+ */
+export type ValueReader = (value: Buffer, schemaId?: Uint8Array) => unknown
 
 /** A mapped topic is read with its writer's schema whole; ours is projected to the fields that are used. */
 export function createValueReader(topic: TopicSettings, schemas: SchemaSource): ValueReader {
@@ -109,15 +114,17 @@ const GUID_FRAME_BYTES = 17
 
 function confluentReader(reader: Projection | null, schemas: SchemaSource): ValueReader {
   const plans = new ReadPlans()
-  return (value) => {
-    const framed = value[0] === 0 && value.length >= ID_FRAME_BYTES
-    const framedByGuid = value[0] === 1 && value.length >= GUID_FRAME_BYTES
+  return (value, schemaId) => {
+    // Where there is a header, it counts, as for Confluent's own; the value is bare then.
+    const frame = schemaId === undefined ? value : frameOf(schemaId)
+    const framed = frame[0] === 0 && frame.length >= ID_FRAME_BYTES
+    const framedByGuid = frame[0] === 1 && frame.length >= GUID_FRAME_BYTES
     if (!framed && !framedByGuid)
       throw new RecordError(
         'record-frame',
-        `expected a Confluent frame (byte 0 and a 4-byte schema id, or byte 1 and a 16-byte GUID), got ${value.length} bytes that start with ${value.length === 0 ? 'nothing' : `byte ${value[0]}`}: check the topic's format`,
+        `expected a Confluent frame (byte 0 and a 4-byte schema id, or byte 1 and a 16-byte GUID) in the value or in the header ${SCHEMA_ID_HEADER}, got ${value.length} bytes that start with ${value.length === 0 ? 'nothing' : `byte ${value[0]}`}: check the topic's format`,
       )
-    const id = framed ? value.readUInt32BE(1) : guidOf(value)
+    const id = framed ? frame.readUInt32BE(1) : guidOf(frame)
     const plan = plans.get(id, () => {
       const schema = schemas.byId(id)
       if (schema === undefined)
@@ -127,8 +134,19 @@ function confluentReader(reader: Projection | null, schemas: SchemaSource): Valu
         )
       return readPlan(parsed(schema, id), reader, `of id ${id}`)
     })
-    return decodeAvro(plan.type, value, framed ? ID_FRAME_BYTES : GUID_FRAME_BYTES, plan.resolver)
+    const frameBytes = framed ? ID_FRAME_BYTES : GUID_FRAME_BYTES
+    return decodeAvro(plan.type, value, schemaId === undefined ? frameBytes : 0, plan.resolver)
   }
+}
+
+/** @throws {RecordError} `record-frame`, unless it is an id or a GUID and nothing else */
+function frameOf(header: Uint8Array): Buffer {
+  const bytes = asBuffer(header)
+  if (bytes.length === [ID_FRAME_BYTES, GUID_FRAME_BYTES][bytes[0] ?? -1]) return bytes
+  throw new RecordError(
+    'record-frame',
+    `expected the header ${SCHEMA_ID_HEADER} to be byte 1 and a 16-byte GUID, or byte 0 and a 4-byte schema id, got ${bytes.length} bytes that start with ${bytes.length === 0 ? 'nothing' : `byte ${bytes[0]}`}: correct the producer's serializer, or leave the header out`,
+  )
 }
 
 function guidOf(value: Buffer): string {

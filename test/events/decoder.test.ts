@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError, UnavailableError } from '../../src/errors.ts'
+import { ConfigError, RecordError, UnavailableError } from '../../src/errors.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { createRecordEncoder } from '../../src/events/encoder.ts'
@@ -136,6 +136,50 @@ test('a GUID frame finds its schema by the GUID', () => {
   }
   const value = Buffer.concat([Buffer.from([1]), Buffer.from(guid.replaceAll('-', ''), 'hex'), search])
   assert.equal(decoderOf('avro-confluent', schemas).decode(sourceRecord('search', 'u1', value)).kind, 'event')
+})
+
+test('a schema named in a header leaves the value bare, and counts more than what the value begins with', () => {
+  const guid = '0190c7a2-1111-7000-8000-0123456789ab'
+  const asked: (number | string)[] = []
+  const schemas = {
+    ...SCHEMAS,
+    byId: (id: number | string) => {
+      asked.push(id)
+      return id === guid ? SCHEMAS.byName('search') : SCHEMAS.byId(id)
+    },
+  }
+  const decoder = decoderOf('avro-confluent', schemas)
+  const decode = (schemaId: Buffer, value: Uint8Array = search) =>
+    decoder.decode({ ...sourceRecord('search', 'u1', value), schemaId })
+  const byGuid = Buffer.from(`01${guid.replaceAll('-', '')}`, 'hex')
+  const byId = Buffer.from([0, 0, 0, 0, SCHEMA_IDS.search])
+  const framed = Buffer.concat([byId, search])
+  assert.deepEqual(decode(byGuid), decoder.decode(sourceRecord('search', 'u1', framed)))
+  assert.equal(decode(byId).kind, 'event')
+  assert.deepEqual(asked, [guid, SCHEMA_IDS.search])
+  // With a header a value has no frame: what looks like one is read as fields, and doesn't fit.
+  assert.throws(
+    () => decode(byGuid, framed),
+    (error: unknown) => error instanceof RecordError,
+  )
+  for (const wrong of [
+    '',
+    '00',
+    '0000000001ff',
+    byGuid.toString('hex', 0, 16),
+    `07${guid.replaceAll('-', '')}`,
+  ])
+    assert.throws(
+      () => decode(Buffer.from(wrong, 'hex')),
+      recordError('record-frame', /header __value_schema_id/),
+    )
+  const unknown = Buffer.from([0, 0, 0, 0, 99])
+  assert.throws(() => decode(unknown), recordError('record-schema-unknown', /99/))
+  // Neither header nor frame.
+  assert.throws(() => decoder.decode(sourceRecord('search', 'u1', search)), recordError('record-frame'))
+  // Whoever frames otherwise doesn't look at it.
+  const other = decoderOf('avro-raw').decode({ ...sourceRecord('search', 'u1', search), schemaId: unknown })
+  assert.equal(other.kind, 'event')
 })
 
 test('a schema source that is down makes the record wait, and it decodes once the source is back', () => {

@@ -18,7 +18,7 @@ import { directorySchemas } from '../../src/events/schema-source.ts'
 import type { SourceRecord } from '../../src/events/source-record.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { startRegistryDouble } from '../drivers/registry/registry-double.ts'
-import { until } from './driver-fixture.ts'
+import { Appender, until } from './driver-fixture.ts'
 import { installKafka } from './jars.ts'
 import { findJava, onPath } from './java.ts'
 import { kafkaSuite } from './kafka-suite.ts'
@@ -153,6 +153,38 @@ kafkaSuite('other clients of Kafka', () => {
     await committedAll(world, worker)
     await settles(world)
     assert.deepEqual(await letters(world), [])
+  })
+
+  test('a GUID in a header alone becomes a vector, and a header of nobody’s a dead letter', async (t) => {
+    const { registry, schemas } = await registryOf(t)
+    const ours = ownSchema('search')
+    const { guid } = registry.put('search-value', ours)
+    const schemaId = Buffer.from(`01${guid.replaceAll('-', '')}`, 'hex')
+    const read = async (bootstrap: string, topics: readonly string[]) => {
+      const records = await readRecords(bootstrap, topics)
+      return records.map((record) => (String(record.key) === 'odd' ? record : { ...record, schemaId }))
+    }
+    const forReckoning = schemaFiles(t, { ours }, { [guid]: 'ours' })
+    const world = await newWorld(t, { events: { format: 'avro-confluent' }, schemas: forReckoning, read })
+    const worker = await openWorker(t, world, { schemas })
+    await ownAll(world, worker)
+    const appender = new Appender(world.bootstrap)
+    t.after(() => appender.close())
+    const sent = (user: string, header: Buffer) => ({
+      key: user,
+      value: search(ours, user, `q ${user}`),
+      partition: partitionOf(Buffer.from(user), world.partitionCount),
+      headers: { __value_schema_id: header },
+    })
+    const users = Array.from({ length: 12 }, (_, i) => `u${i}`)
+    await appender.append(world.topics[0].topic, [
+      ...users.map((user) => sent(user, schemaId)),
+      sent('odd', schemaId.subarray(0, 9)),
+    ])
+    await committedAll(world, worker)
+    assert.equal((await settles(world)).size, users.length * 3)
+    const [letter, ...others] = await letters(world)
+    assert.deepEqual([letter!.headers!['freshet.dlq.reason'], others], ['record-frame', []])
   })
 
   test('a field that became long where we read an int goes to the dead letters with what to do, and its partition goes on', async (t) => {

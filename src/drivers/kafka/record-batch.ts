@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { ConfigError } from '../../errors.ts'
-import type { SourceRecord } from '../../events/source-record.ts'
+import { SCHEMA_ID_HEADER, type SourceRecord } from '../../events/source-record.ts'
 import { COMPRESSIONS, type Compression, decompress } from './codecs.ts'
 import { crc32c } from './crc32c.ts'
 import { keepRawHeaders, type RawHeader } from './raw-headers.ts'
@@ -163,11 +163,12 @@ function decodeRecords(
     const offset = baseOffset + reader.varint()
     const key = varintBytes(reader)
     const value = varintBytes(reader)
-    const headers = readHeaders(reader)
+    const { headers, schemaId } = readHeaders(reader)
     if (reader.offset !== end) throw new RangeError(`expected a record of ${sizeBytes} bytes at ${end}`)
     if (offset < fromOffset) continue
     const record = { topic, partition, offset, appendTimeMs: appendTimeMs ?? timeMs, key, value }
-    records.push(headers === undefined ? record : { ...record, headers })
+    if (headers === undefined) records.push(record)
+    else records.push(schemaId === undefined ? { ...record, headers } : { ...record, headers, schemaId })
   }
   return records
 }
@@ -177,19 +178,24 @@ function varintBytes(reader: WireReader): Buffer | null {
   return length < 0 ? null : reader.bytes(length)
 }
 
-function readHeaders(reader: WireReader): Record<string, string> | undefined {
+const NO_HEADERS = {}
+
+function readHeaders(reader: WireReader): Pick<SourceRecord, 'headers' | 'schemaId'> {
   const count = reader.varint()
-  if (count === 0) return undefined
+  if (count === 0) return NO_HEADERS
   const headers: Record<string, string> = {}
   const raw: RawHeader[] = []
   let isPlain = true
+  let schemaId: Buffer | null = null
   for (let index = 0; index < count; index++) {
     const name = reader.bytes(reader.varint()).toString('utf8')
     const value = varintBytes(reader)
     if (value === null || name in headers || !isUtf8(value)) isPlain = false
     headers[name] = value?.toString('utf8') ?? ''
     raw.push([name, value])
+    // Of several the last counts, as for Confluent's own.
+    if (name === SCHEMA_ID_HEADER) schemaId = value
   }
   if (!isPlain) keepRawHeaders(headers, raw)
-  return headers
+  return schemaId === null ? { headers } : { headers, schemaId }
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { COMPRESSIONS } from '../../../src/drivers/kafka/codecs.ts'
 import { crc32c } from '../../../src/drivers/kafka/crc32c.ts'
-import { rawHeaders } from '../../../src/drivers/kafka/raw-headers.ts'
+import { type RawHeader, rawHeaders } from '../../../src/drivers/kafka/raw-headers.ts'
 import { readBatches, readRecords } from '../../../src/drivers/kafka/record-batch.ts'
 import {
   type RecordToWrite,
@@ -12,6 +12,7 @@ import {
   writeBatch,
 } from '../../../src/drivers/kafka/record-batch-writer.ts'
 import { ConfigError } from '../../../src/errors.ts'
+import { SCHEMA_ID_HEADER } from '../../../src/events/source-record.ts'
 
 const require = createRequire(import.meta.url)
 const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0')
@@ -65,6 +66,28 @@ test('what is written is read back, in every compression, and kafkajs reads the 
     }),
     { seed: 20261124, numRuns: 60 },
   )
+})
+
+test('the schema id of a header is kept as its bytes, and the last of several counts', async () => {
+  const guid = Buffer.from('01ff00fe0102030405060708090a0b0c0d', 'hex')
+  const headersOf: readonly (readonly RawHeader[])[] = [
+    [],
+    [['trace', Buffer.from('t')]],
+    [[SCHEMA_ID_HEADER, guid]],
+    [
+      [SCHEMA_ID_HEADER, guid],
+      [SCHEMA_ID_HEADER, Buffer.from([0, 0, 0, 0, 7])],
+    ],
+    [[SCHEMA_ID_HEADER, null]],
+  ]
+  const written = headersOf.map((headers) => ({ key: null, value: null, headers }))
+  const [batch] = readBatches(await writeBatch(written, 'none', TIME_MS, NUMBER))
+  const read = await readRecords('t', 0, batch!, 0)
+  assert.deepEqual(
+    read.map(({ schemaId }) => schemaId && Buffer.from(schemaId).toString('hex')),
+    [undefined, undefined, guid.toString('hex'), '0000000007', undefined],
+  )
+  assert.deepEqual(plain(rawHeaders(read[3]!.headers!)), plain(headersOf[3]!))
 })
 
 test('batches of kafkajs are read, each record with its own time', async () => {
