@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel, type Message, Partitioners, type Producer } from 'kafkajs'
+import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import { live, paced, timeMs } from '../../src/evaluation/world/stream.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
 import { createRecordEncoder } from '../../src/events/encoder.ts'
@@ -27,6 +28,7 @@ const GROUP_RECORDS_MAX = 1_000
 /** @returns how many records were published, all of them acknowledged */
 export async function publish(options: PublishOptions): Promise<number> {
   const { brokers, userCount, eventsPerSecond, seed, signal, onPublished } = options
+  mendTimers()
   // What lasts is thrown; what is tried again needs no line.
   const kafka = new Kafka({ clientId: 'freshet-example', brokers, logLevel: logLevel.NOTHING })
   const sender = new Sender(kafka)
@@ -61,6 +63,17 @@ export async function publish(options: PublishOptions): Promise<number> {
     return count
   } finally {
     await sender.disconnect()
+  }
+}
+
+/**
+ * kafkajs 2.2.4 sets a timer for requests that wait even where none does, and of negative time: it polls each connection every
+ * millisecond, and newer versions of Node warn of it.
+ */
+function mendTimers(): void {
+  const schedule = RequestQueue.prototype.scheduleCheckPendingRequests
+  RequestQueue.prototype.scheduleCheckPendingRequests = function () {
+    if (this.pending.length > 0) schedule.call(this)
   }
 }
 

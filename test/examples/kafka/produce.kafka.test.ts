@@ -18,14 +18,18 @@ const { topics, valueBytesMax } = settingsSchema.parse({}).events
 
 function produce(t: TestContext, bootstrap: string, ...args: string[]) {
   const child = spawn(process.execPath, [SCRIPT, '--brokers', bootstrap, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   t.after(() => child.kill('SIGKILL'))
   let printed = ''
+  let complained = ''
+  child.stderr.on('data', (chunk) => {
+    complained += chunk
+  })
   child.stdout.on('data', (chunk) => {
     printed += chunk
   })
-  return { child, printed: () => printed }
+  return { child, printed: () => printed, complained: () => complained }
 }
 
 kafkaSuite('the example producer', () => {
@@ -39,6 +43,7 @@ kafkaSuite('the example producer', () => {
     const bounded = produce(t, bootstrap, '--users', '30', '--rate', '1000', '--events', '700')
     assert.deepEqual(await once(bounded.child, 'close'), [0, null])
     assert.match(bounded.printed(), /^700 records published\n$/m)
+    assert.equal(bounded.complained(), '')
 
     const records = await readRecords(bootstrap, names)
     assert.equal(records.length, 700)
@@ -69,5 +74,6 @@ kafkaSuite('the example producer', () => {
     assert.deepEqual(await once(endless.child, 'close'), [0, null])
     const told = Number(/(\d+) records published\n$/.exec(endless.printed())?.[1])
     assert.equal(await count(), 700 + told)
+    assert.equal(endless.complained(), '')
   })
 })
