@@ -115,7 +115,7 @@ async function reach(cluster: KafkaCluster, { limitMs, setting, say }: Patience)
     if (!(error instanceof UnavailableError) || error.code === 'kafka-closed') throw error
     throw new UnavailableError(
       'kafka-unreachable',
-      `expected one of ${brokers} to answer within ${Math.round(limitMs / 1_000)} s${limit}, got: ${reasonOf(last)}: see whether they run, correct events.kafka.brokers, or make them reachable from here`,
+      `expected one of ${brokers} to answer within ${Math.round(limitMs / 1_000)} s${limit}, got: ${reasonOf(last)}: see whether they run and can be reached from here, and whether events.kafka.brokers, tls and sasl are as their listener wants them`,
       { cause: last ?? error },
     )
   }

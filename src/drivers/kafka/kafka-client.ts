@@ -88,7 +88,7 @@ async function tokenProvider(path: string): Promise<TokenProvider> {
   } catch (cause) {
     throw new ConfigError(
       'kafka-token-module',
-      `expected a module at ${path} that gives tokens, got: ${cause instanceof Error ? cause.message : cause}: correct kafka.sasl.tokenModule, or the module`,
+      `expected a module at ${path} that gives tokens, got: ${cause instanceof Error ? cause.message : cause}: correct events.kafka.sasl.tokenModule, or the module`,
       { cause },
     )
   }

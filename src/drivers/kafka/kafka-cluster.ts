@@ -172,7 +172,8 @@ export class KafkaCluster {
       }
     }
     throw (
-      last ?? new ConfigError('kafka-brokers', 'expected kafka.brokers to name one broker at least, got none')
+      last ??
+      new ConfigError('kafka-brokers', 'expected events.kafka.brokers to name one broker at least, got none')
     )
   }
 
@@ -219,7 +220,7 @@ export function foundTopic(metadata: ClusterMetadata, name: string): TopicMetada
   if (topic === undefined || topic.code === CODE.unknownTopicOrPartition)
     throw new ConfigError(
       'kafka-topic-missing',
-      `expected topic ${name} to exist, got none: create it, or correct its name and kafka.topicPrefix`,
+      `expected topic ${name} to exist, got none: run freshet topics apply, which makes it, or correct its name in events.topics or events.kafka.topicPrefix`,
     )
   if (topic.code !== CODE.none) throw refusal(`describe topic ${name}`, topic.code)
   return topic
@@ -232,7 +233,7 @@ export function hostAndPort(address: string): { host: string; port: number } {
   if (match === null || port < 1 || port > 65_535)
     throw new ConfigError(
       'kafka-brokers',
-      `expected each of kafka.brokers as host:port, got ${address}: correct it; IPv6 addresses go into brackets`,
+      `expected each of events.kafka.brokers as host:port, got ${address}: correct it; IPv6 addresses go into brackets`,
     )
   return { host: (match[1] ?? match[2])!, port }
 }

@@ -58,7 +58,7 @@ export function refusal(what: string, code: number): ConfigError | UnavailableEr
   if (AUTHORIZATION.has(code))
     return new ConfigError(
       'kafka-authorization',
-      `expected to be allowed to ${what}, got ${codeName(code)}: grant it to the user of kafka.sasl`,
+      `expected to be allowed to ${what}, got ${codeName(code)}: grant it to the user of events.kafka.sasl`,
     )
   return new UnavailableError(
     'kafka-refused',
@@ -89,13 +89,13 @@ export function connectionError(broker: string, error: unknown): unknown {
   if (name === 'KafkaJSSASLAuthenticationError' && !CONNECTION_LOST.test(message))
     return new ConfigError(
       'kafka-authentication',
-      `expected ${broker} to accept kafka.sasl, got: ${message}: correct the mechanism, the user or the secret`,
+      `expected ${broker} to accept events.kafka.sasl, got: ${message}: correct the mechanism, the user or the secret`,
       { cause: error },
     )
   if (typeof code === 'string' && TLS_CODES.test(code))
     return new ConfigError(
       'kafka-tls',
-      `expected a certificate of ${broker} that kafka.tls trusts, got: ${message}: correct kafka.tls.ca or kafka.tls.servername, or the broker's certificate`,
+      `expected a certificate of ${broker} that events.kafka.tls trusts, got: ${message}: correct events.kafka.tls.caFile or events.kafka.tls.servername, or the broker's certificate`,
       { cause: error },
     )
   if (name === 'KafkaJSServerDoesNotSupportApiKey')

@@ -47,6 +47,6 @@ export function checkPartition(
   throw new ConfigError(
     'topic-partitioner',
     `expected record ${offset} of ${topic} in partition ${partitionOf(key, partitionCount)}, where murmur2 puts its key, got it in ${partition}: ` +
-      'let its producer use murmur2 (librdkafka: partitioner=murmur2_random), and write the topic anew, or copy it through a repartition topic',
+      'let its producer use murmur2 (librdkafka: partitioner=murmur2_random), and write the topic anew, or set its partitioner to other in events.topics and run freshet topics apply: then it is read through a copy that lies right',
   )
 }

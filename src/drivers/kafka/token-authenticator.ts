@@ -27,7 +27,7 @@ export function tokenAuthenticator(
       if (answer === null || answer === undefined || answer.length === 0) return
       throw new ConfigError(
         'kafka-authentication',
-        `expected ${host}:${port} to accept the token of kafka.sasl.tokenModule, got: ${answer.toString('utf8')}: correct the module, or what the broker knows of its tokens`,
+        `expected ${host}:${port} to accept the token of events.kafka.sasl.tokenModule, got: ${answer.toString('utf8')}: correct the module, or what the broker knows of its tokens`,
       )
     },
   })
@@ -40,7 +40,7 @@ async function tokenOf(provider: TokenProvider): ReturnType<TokenProvider> {
   } catch (cause) {
     throw new UnavailableError(
       'kafka-token',
-      `expected a token of kafka.sasl.tokenModule, got: ${cause instanceof Error ? cause.message : cause}: it is asked for again; look at who gives it out if it lasts`,
+      `expected a token of events.kafka.sasl.tokenModule, got: ${cause instanceof Error ? cause.message : cause}: it is asked for again; look at who gives it out if it lasts`,
       { cause },
     )
   }

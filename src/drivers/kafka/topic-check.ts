@@ -15,7 +15,7 @@ export function partitionCountOf(metadata: ClusterMetadata, topics: readonly str
     const found = topics.map((topic, index) => `${topic}: ${counts[index]}`).join(', ')
     throw new ConfigError(
       'topics-not-co-partitioned',
-      `expected the same number of partitions in all topics, so that a user has one owner, got ${found}: create the topics that differ anew with the right number and copy their records, or copy them through a repartition topic`,
+      `expected the same number of partitions in all topics, so that a user has one owner, got ${found}: create the topics that differ anew with the right number and copy their records, or set their partitioner to other in events.topics`,
     )
   }
   return first
