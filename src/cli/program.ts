@@ -15,6 +15,7 @@ import { addQueryCommands } from './query-commands.ts'
 import { addRunCommand } from './run-command.ts'
 import { addSchemasCommands } from './schemas-commands.ts'
 import { addStartCommand } from './start-command.ts'
+import { addStatusCommand } from './status-command.ts'
 import { addTopicsCommands } from './topics-commands.ts'
 import { freshetVersion } from './version.ts'
 
@@ -38,6 +39,7 @@ export function createProgram(): Command {
   addTopicsCommands(program)
   addOffsetsCommands(program)
   addDoctorCommand(program)
+  addStatusCommand(program)
   program
     .command('version')
     .description('the version of freshet and of Node')
