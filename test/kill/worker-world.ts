@@ -28,13 +28,13 @@ import type { NamedServer } from '../qdrant/named-server.ts'
 import { EventStream } from './event-stream.ts'
 import type { Mutant } from './moments.ts'
 import { Operator } from './operator.ts'
+import { Patience, until } from './patience.ts'
 import { judge, placeOf, readLog, type Verdict } from './worker-oracle.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const PARTITIONS = 4
-const QUIET_MS_MAX = 60_000
-/** From quiet to the last thing that has a time of its own: a slow group's refresh, an old text's end. */
-const SETTLE_MS_MAX = 20_000
+/** Nothing moves any more: the last thing that has a time of its own is done, a slow group's refresh or an old text's end. */
+const SETTLED_MS = 20_000
 /** Quiet has to last: what comes late would undo it. */
 const STAY_MS = 500
 
@@ -147,10 +147,11 @@ export class WorkerWorld {
   async settle(): Promise<Verdict> {
     await this.operator.stop()
     await this.stream.stop()
+    await this.operator.mend()
     await this.quiet()
-    const deadlineMs = Date.now() + SETTLE_MS_MAX
+    const patience = new Patience(this.workers, SETTLED_MS)
     let verdict = await this.verdict()
-    while (verdict.wrong.length > 0 && Date.now() < deadlineMs) {
+    while (verdict.wrong.length > 0 && !(await patience.isOver())) {
       await sleep(250)
       verdict = await this.verdict()
     }
@@ -179,18 +180,27 @@ export class WorkerWorld {
     return answers.filter((answer) => answer !== null)
   }
 
-  /** @throws {Error} with what every worker says, when somebody still has something to do at last */
+  /** @throws {Error} where each worker stands, when somebody still has something to do at last */
   async quiet(): Promise<void> {
-    const deadlineMs = Date.now() + QUIET_MS_MAX
     let quietSinceMs = Number.POSITIVE_INFINITY
-    for (;;) {
-      const nowMs = Date.now()
+    await this.until('quiet', async () => {
+      const nowMs = performance.now()
       const isQuiet = (await this.isIdle()) && (await this.isCommitted())
       quietSinceMs = isQuiet ? Math.min(quietSinceMs, nowMs) : Number.POSITIVE_INFINITY
-      if (isQuiet && nowMs - quietSinceMs >= STAY_MS) return
-      if (nowMs > deadlineMs) throw new Error(`expected quiet, got ${await this.told()}`)
-      await sleep(50)
-    }
+      return nowMs - quietSinceMs >= STAY_MS
+    })
+  }
+
+  /** Every worker is a member of the group, and holds something. */
+  async isShared(): Promise<boolean> {
+    const statuses = await this.statuses()
+    const shares = statuses.map(({ stage, partitions }) => (stage === 'owner' ? partitions.length : 0))
+    return shares.length === this.workers.length && shares.every((count) => count > 0)
+  }
+
+  /** @throws {Error} where each worker stands, when nothing moves any more, or for too long */
+  async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+    await until(this.workers, what, isSo)
   }
 
   async close(): Promise<void> {
@@ -247,13 +257,6 @@ export class WorkerWorld {
     )
     for (const place of rubbish.difference(letters)) wrong.push(`no dead letter of ${place}`)
     for (const place of letters.difference(rubbish)) wrong.push(`a dead letter of ${place}, which is none`)
-  }
-
-  private async told(): Promise<string> {
-    const statuses = await Promise.all(this.workers.map((worker) => worker.status()))
-    return this.workers
-      .map((worker, i) => `${JSON.stringify(statuses[i])}\n${worker.accidents.join('\n')}\n${worker.tail}`)
-      .join('\n\n')
   }
 }
 
