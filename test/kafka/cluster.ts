@@ -39,6 +39,8 @@ export interface Cluster {
    * @returns the new leaders
    */
   moveLeaders(topic: string): Promise<Map<number, number>>
+  /** What the node leads of the topic goes to others, who lead some already; the node stays. */
+  giveUpLeading(topic: string, nodeId: number): Promise<void>
   /**
    * All nodes end, and the data stay. A node can be shut down only while a quorum lives: without one it would ask in vain
    * for five minutes, so the last ones are killed.
@@ -84,6 +86,7 @@ export async function startCluster(count = 3, options: ClusterOptions = {}): Pro
     partitions: (topic) => agreedPartitions(nodes, topic),
     leaders: (topic) => leadersOf(nodes, topic),
     moveLeaders: (topic) => moveLeaders(nodes, topic),
+    giveUpLeading: (topic, nodeId) => giveUpLeading(nodes, topic, nodeId),
     stop: () => stopAll(nodes),
     close: closeAll,
   }
@@ -143,19 +146,39 @@ function nextLeader({ partitionId, leader, replicas, isr }: Partition): number {
 }
 
 /** The preferred leader is the first replica: the same replicas in another order, then an election. */
-async function moveLeaders(nodes: readonly Broker[], topic: string): Promise<Map<number, number>> {
-  const partitions = await agreedPartitions(nodes, topic)
-  const wanted = new Map(partitions.map((partition) => [partition.partitionId, nextLeader(partition)]))
-  const partitionAssignment = partitions.map(({ partitionId, replicas }) => {
-    const first = wanted.get(partitionId)!
-    return { partition: partitionId, replicas: [first, ...replicas.filter((node) => node !== first)] }
-  })
+async function prefer(nodes: readonly Broker[], topic: string, partitions: readonly Preferred[]) {
+  const partitionAssignment = partitions.map(({ partitionId, replicas, first }) => ({
+    partition: partitionId,
+    replicas: [first, ...replicas.filter((node) => node !== first)],
+  }))
   const topics = [{ topic, partitionAssignment }]
   const bootstrap = nodes.map((node) => node.bootstrap).join(',')
   await withAdmin(bootstrap, (admin) => admin.alterPartitionReassignments({ topics }))
-  const isFirst = ({ partitionId, replicas }: Partition) => replicas[0] === wanted.get(partitionId)
-  await agreedPartitions(nodes, topic, isFirst)
+  const wanted = new Map(partitions.map(({ partitionId, first }) => [partitionId, first]))
+  const isIn = ({ partitionId }: Partition, node: number | undefined) =>
+    !wanted.has(partitionId) || wanted.get(partitionId) === node
+  await agreedPartitions(nodes, topic, (partition) => isIn(partition, partition.replicas[0]))
   await electPreferredLeaders(addressOf(nodes.find((node) => node.isRunning)!), topic, [...wanted.keys()])
-  await agreedPartitions(nodes, topic, ({ partitionId, leader }) => leader === wanted.get(partitionId))
+  await agreedPartitions(nodes, topic, (partition) => isIn(partition, partition.leader))
   return wanted
+}
+
+interface Preferred extends Partition {
+  first: number
+}
+
+async function moveLeaders(nodes: readonly Broker[], topic: string): Promise<Map<number, number>> {
+  const partitions = await agreedPartitions(nodes, topic)
+  const moved = partitions.map((partition) => ({ ...partition, first: nextLeader(partition) }))
+  return prefer(nodes, topic, moved)
+}
+
+async function giveUpLeading(nodes: readonly Broker[], topic: string, nodeId: number): Promise<void> {
+  const partitions = await agreedPartitions(nodes, topic)
+  const led = partitions.filter(({ leader }) => leader === nodeId)
+  await prefer(
+    nodes,
+    topic,
+    led.map((partition) => ({ ...partition, first: nextLeader(partition) })),
+  )
 }

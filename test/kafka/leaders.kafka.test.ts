@@ -8,8 +8,7 @@ import { systemClock } from '../../src/pipeline/clock.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { type Collector, kafkaSettings, startedSource, until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
-import { client, createTopic, readValues, withAdmin } from './kafkajs-records.ts'
-import { electPreferredLeaders } from './node-requests.ts'
+import { client, createTopic, readValues } from './kafkajs-records.ts'
 import { uniqueName } from './shared-broker.ts'
 
 const PARTITIONS = 6
@@ -48,23 +47,6 @@ kafkaSuite('leaders that move', () => {
     }
     await acting
     return sent
-  }
-
-  /** All that the node leads in the topic is led by others, who lead some already; the node stays. */
-  async function giveUpLeading(topic: string, node: number): Promise<void> {
-    const led = (await cluster.partitions(topic)).filter(({ leader }) => leader === node)
-    const partitionAssignment = led.map(({ partitionId, replicas }) => ({
-      partition: partitionId,
-      replicas: [...replicas.filter((replica) => replica !== node), node],
-    }))
-    const topics = [{ topic, partitionAssignment }]
-    await withAdmin(cluster.bootstrap, (admin) => admin.alterPartitionReassignments({ topics }))
-    const [host = '', port = ''] = cluster.nodes[0]!.bootstrap.split(':')
-    const moved = led.map(({ partitionId }) => partitionId)
-    await until('others lead', async () => {
-      await electPreferredLeaders({ host, port: Number(port) }, topic, moved)
-      return [...(await cluster.leaders(topic)).values()].every((leader) => leader !== node)
-    })
   }
 
   async function checkAll(topic: string, sent: string[][], collector: Collector): Promise<void> {
@@ -148,7 +130,7 @@ kafkaSuite('leaders that move', () => {
     }
     // Both learn who leads what; then one node's partitions go to nodes that lead others already.
     await send('before')
-    for (const topic of topics) await giveUpLeading(topic, 1)
+    for (const topic of topics) await cluster.giveUpLeading(topic, 1)
     await send('after')
     const expected = partitions.flatMap(() => ['before', 'after'])
     assert.deepEqual(await readValues(cluster.bootstrap, oneByOne), expected)

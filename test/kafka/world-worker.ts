@@ -57,6 +57,8 @@ export interface WorkerOptions {
   source?: (source: EventSource) => EventSource
   vectors?: (vectors: VectorStore) => VectorStore
   changelog?: (changelog: Changelog) => Changelog
+  /** Of the changelog. */
+  producer?: (producer: SafeProducer) => SafeProducer
 }
 
 export interface Worker {
@@ -82,7 +84,7 @@ async function openDriver(world: World, options: WorkerOptions) {
   const settings = kafkaSettings(bootstrap, prefix, over)
   const cluster = await KafkaCluster.create(settings, systemClock)
   const producer = await SafeProducer.open(settings, systemClock)
-  const { schemas = world.schemas, valueBytesMax } = options
+  const { schemas = world.schemas, valueBytesMax, producer: wrapProducer = (same) => same } = options
   const limit = valueBytesMax === undefined ? {} : { valueBytesMax }
   const decoder = createRecordDecoder({ topics, schemas, ...limit })
   const names = topics.map(({ topic }) => topic)
@@ -95,7 +97,7 @@ async function openDriver(world: World, options: WorkerOptions) {
     cluster.close()
   }
   try {
-    const changelog = await KafkaChangelog.open(cluster, producer, state)
+    const changelog = await KafkaChangelog.open(cluster, wrapProducer(producer), state)
     const control = controlTopics(world)
     const controlLog = await KafkaControlLog.open(cluster, producer, control, tombstoneReader(decoder))
     return {

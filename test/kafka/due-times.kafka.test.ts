@@ -1,0 +1,118 @@
+/** Timers whose owner dies: they go off at the next one, at their time, and no event is needed (R12). */
+
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { refreshed } from '../../src/pipeline/channels.ts'
+import { loadPipeline, type Mutant, type PipelineModules } from '../pipeline/consistency/pipeline-modules.ts'
+import { until } from './driver-fixture.ts'
+import { kafkaSuite } from './kafka-suite.ts'
+import {
+  differences,
+  newWorld,
+  reckoned,
+  say,
+  search,
+  searches,
+  settles,
+  stored,
+  type World,
+} from './world.ts'
+import { committedAll, openWorker, ownAll, type WorkerOptions } from './world-worker.ts'
+
+const NEVER_MS = 600_000
+/** The slow group's cadence: longer than it takes to miss a dead owner and to take over. */
+const SLOW_MS = 7_000
+
+const OPEN_WINDOWS: Mutant = {
+  rule: 'open windows hold offsets',
+  file: 'pipeline/partition.ts',
+  find: '    for (const entry of this.held) earliest(offsets, entry.first!)\n',
+  replace: '',
+}
+
+async function owned(t: TestContext, world: World, options: WorkerOptions = {}) {
+  const worker = await openWorker(t, world, options)
+  await ownAll(world, worker)
+  return worker
+}
+
+/** Of the group `main`, which acknowledges; others wait for times of their own. */
+async function wrongInMain(world: World): Promise<string[]> {
+  const { users, vectors } = await reckoned(world)
+  return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
+}
+
+/** An owner has read an event, waits for more of that user, commits what it may, and dies. @returns the next owner */
+async function deathBeforeDue(t: TestContext, next: WorkerOptions['settings'], modules?: PipelineModules) {
+  const world = await newWorld(t)
+  const a = await owned(t, world, {
+    ...(modules === undefined ? {} : { modules }),
+    settings: { minEvents: 3, quietMs: NEVER_MS, maxDelayMs: NEVER_MS },
+  })
+  await say(world, searches(120))
+  await committedAll(world, a)
+  await say(world, [search('u5')])
+  const held = () =>
+    [...a.updater.ownership.partitions.values()].reduce((sum, { held }) => sum + held.size, 0)
+  await until('it is read, and not due', () => held() === 1)
+  for (let round = 0; round < 3; round++) await a.updater.commitOnce()
+  a.kill()
+  const b = await owned(t, world, next === undefined ? {} : { settings: next })
+  return { world, owner: b }
+}
+
+kafkaSuite('timers over Kafka', () => {
+  for (const [what, settings] of [
+    ['quiet', { quietMs: 50, maxDelayMs: NEVER_MS }],
+    ['maxDelay', { quietMs: NEVER_MS, maxDelayMs: 50 }],
+  ] as const)
+    test(`R12: who was waited for when an owner died is due at the next one after ${what}, and no event is needed`, async (t) => {
+      const { world, owner } = await deathBeforeDue(t, settings)
+      await until('it is written', async () => (await wrongInMain(world)).length === 0)
+      assert.deepEqual(owner.failures, [])
+    })
+
+  test('R17: without offsets that wait for who is waited for, the user is never written', async (t) => {
+    const { world, owner } = await deathBeforeDue(t, undefined, await loadPipeline(OPEN_WINDOWS))
+    await until('it comes to rest', () => owner.updater.idle)
+    for (let look = 0; look < 3; look++) {
+      assert.notDeepEqual(await wrongInMain(world), [])
+      await sleep(150)
+    }
+    assert.ok(owner.updater.idle)
+  })
+
+  test('R12: what a slow group had planned when its owner died is written at its time by the next one, and not before', async (t) => {
+    const world = await newWorld(t, { slowMs: SLOW_MS })
+    const a = await owned(t, world)
+    await say(world, searches(80))
+    await settles(world)
+    await committedAll(world, a)
+    const saidMs = Date.now()
+    await say(
+      world,
+      ['u1', 'u2', 'u3', 'u4', 'u5'].map((user) => search(user)),
+    )
+    await committedAll(world, a)
+    a.kill()
+    const writtenMs: number[] = []
+    t.after(
+      refreshed.subscribe(({ target, outcome }) => {
+        if (target === 'slow/text' && outcome === 'acknowledged') writtenMs.push(Date.now())
+      }),
+    )
+    const b = await owned(t, world)
+    await until(
+      'everybody was looked at',
+      () => b.updater.sweep.progress.usersSeen >= 40 && b.updater.sweep.idle,
+    )
+    assert.ok(Date.now() < saidMs + SLOW_MS, 'it took over before anybody was due')
+    await settles(world)
+    assert.ok(
+      writtenMs.length > 0 && writtenMs.every((ms) => ms >= saidMs + SLOW_MS),
+      String(writtenMs.map((ms) => ms - saidMs)),
+    )
+    assert.deepEqual(b.failures, [])
+  })
+})
