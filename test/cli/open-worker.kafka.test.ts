@@ -20,6 +20,8 @@ import { type Group, openGroup, type Worker } from './worker-fixture.ts'
 
 const USERS = Array.from({ length: 24 }, (_, n) => ref(`user-${n}`))
 const GENERAL = 'general' as InstructionId
+/** Who leaves is not missed before this is over, and a busy machine costs nobody a membership. */
+const PATIENT = { 'events.kafka.sessionTimeoutMs': 60_000 }
 
 kafkaSuite('a worker', () => {
   let group: Group
@@ -51,8 +53,8 @@ kafkaSuite('a worker', () => {
 
   before(async () => {
     group = await openGroup()
-    one = await group.start(1)
-    two = await group.start(2)
+    one = await group.start(1, PATIENT)
+    two = await group.start(2, PATIENT)
     await shared()
     const result = await one.service.ingest(USERS.map((user) => search(user, `shoes of ${user.user}`)))
     assert.equal(result.accepted, USERS.length)
@@ -144,7 +146,7 @@ kafkaSuite('a worker', () => {
   })
 
   test('a third worker that stands by is ready, and takes over what another leaves, at once', async () => {
-    const third = await group.start(3)
+    const third = await group.start(3, PATIENT)
     await until('it is a member', async () => (await third.service.ready()).ready)
     await two.close()
     const startMs = performance.now()
@@ -152,7 +154,7 @@ kafkaSuite('a worker', () => {
       const { stage, partitions } = third.freshet.parts.updater.ownership
       return stage === 'owner' && partitions.size === 2
     })
-    assert.ok(performance.now() - startMs < 5_000, 'before the session time-out')
+    assert.ok(performance.now() - startMs < PATIENT['events.kafka.sessionTimeoutMs'] / 2, 'at once')
     two = third
     await shared()
     await two.service.ingest(USERS.slice(0, 8).map((user) => search(user, 'later on')))
@@ -200,7 +202,7 @@ kafkaSuite('a worker', () => {
     })
     await Promise.all([one.close(), two.close()])
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${group.vectorsFile}${suffix}`, { force: true })
-    one = await group.start(1)
+    one = await group.start(1, PATIENT)
     assert.equal(one.freshet.isRebuilt, true)
     await until('all partitions are its own', () => one.freshet.parts.updater.ownership.partitions.size === 4)
     await until('everybody is embedded again', async () => {
