@@ -131,6 +131,8 @@ export class Health {
   private owned({ stage, generation, restoring: left }: OwnerMessage): void {
     this.stageNow = stage
     const isSame = generation === this.generation
+    // Whoever assigns partitions answers: where topics are quiet, nothing else says so for a minute.
+    if (!isSame && (stage === 'taking' || stage === 'owner')) this.up('source')
     this.generation = generation
     const before = new Map(this.restores)
     this.restores.clear()

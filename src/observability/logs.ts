@@ -42,7 +42,7 @@ export class Logs {
   private readonly hashKey: string | Buffer
   private readonly repeats = new Map<string, Repeat>()
   private readonly unsubscribe: (() => void)[]
-  /** Stage and number of partitions being restored, as last said. */
+  /** Stage, and how many partitions are held and being restored, as last said. */
   private stage = ''
   private generation = -1
   /** Changelog records read since the assignment, by partition. */
@@ -120,7 +120,7 @@ export class Logs {
     this.generation = generation
     const restoredRecords = [...this.restored.values()].reduce((sum, records) => sum + records, 0)
     if (takeOverMs !== undefined) this.restored.clear()
-    const now = `${stage} ${restoring.length}`
+    const now = `${stage} ${partitions.length} ${restoring.length}`
     if (now === this.stage) return
     this.stage = now
     const rest = restoring.length > 0 ? { restoring: restoring.length } : {}

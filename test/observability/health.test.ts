@@ -104,6 +104,17 @@ describe('health', () => {
     assert.deepEqual([health.stage, health.live().live, health.degraded], ['taking', true, []])
   })
 
+  test('partitions that are assigned anew say that the source is back; what changes under one assignment does not', () => {
+    const of = { epoch: 1, partitions: [0], restoring: [] }
+    owner.publish({ ...of, generation: 4, stage: 'owner' })
+    fail('source')
+    owner.publish({ ...of, generation: 4, stage: 'owner' })
+    owner.publish({ ...of, generation: 5, stage: 'idle', partitions: [] })
+    assert.equal(health.degraded.length, 1)
+    owner.publish({ ...of, generation: 6, stage: 'owner' })
+    assert.deepEqual(health.degraded, [])
+  })
+
   test('a restore is told by partition, from the assignment on until the right to write', () => {
     const assigned = { epoch: 0, generation: 7, partitions: [] }
     owner.publish({ ...assigned, stage: 'taking', restoring: [1, 2] })

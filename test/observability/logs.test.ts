@@ -87,6 +87,16 @@ describe('logs', () => {
     )
   })
 
+  test('partitions that are given away are told, though the stage is the same', () => {
+    logging()
+    const of = { epoch: 7, stage: 'owner', restoring: [] }
+    owner.publish({ ...of, generation: 1, partitions: [0, 1, 2] })
+    owner.publish({ ...of, generation: 2, partitions: [0, 1, 2] })
+    owner.publish({ ...of, generation: 3, partitions: [0] })
+    const counts = lines.map((line) => JSON.parse(line).partitions)
+    assert.deepEqual(counts, [3, 1])
+  })
+
   test('partitions that are restored beside those that are served are told', () => {
     logging()
     const of = { epoch: 7, generation: 1, partitions: [0, 1] }
