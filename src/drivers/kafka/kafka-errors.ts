@@ -26,6 +26,8 @@ export const CODE = {
   groupAuthorizationFailed: 30,
   clusterAuthorizationFailed: 31,
   invalidTimestamp: 32,
+  unsupportedSaslMechanism: 33,
+  illegalSaslState: 34,
   topicAlreadyExists: 36,
   invalidPartitions: 37,
   invalidReplicationFactor: 38,
@@ -74,6 +76,9 @@ export function expectNone(what: string, code: number): void {
 /** Certificates that don't fit are not mended by waiting. */
 const TLS_CODES = /^(ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|CERT_)/
 
+/** A listener that has another mechanism, or none, has it when it is asked again, too. */
+const NOT_ITS_SASL = new Set<unknown>([CODE.unsupportedSaslMechanism, CODE.illegalSaslState])
+
 /** kafkajs says that it was not let in when the connection ended meanwhile, too: a broker restarts. */
 const CONNECTION_LOST = /closed|timed out|timeout|not connected|connection error/i
 
@@ -86,7 +91,8 @@ export function connectionError(broker: string, error: unknown): unknown {
   if (error instanceof FreshetError || !(error instanceof Error)) return error
   const { name, message } = error
   const code = (error as { code?: unknown }).code
-  if (name === 'KafkaJSSASLAuthenticationError' && !CONNECTION_LOST.test(message))
+  const isRefused = name === 'KafkaJSSASLAuthenticationError' && !CONNECTION_LOST.test(message)
+  if (isRefused || NOT_ITS_SASL.has(code))
     return new ConfigError(
       'kafka-authentication',
       `expected ${broker} to accept events.kafka.sasl, got: ${message}: correct the mechanism, the user or the secret`,

@@ -4,7 +4,7 @@ import { codeName, connectionError, refusal } from '../../../src/drivers/kafka/k
 import { BugError, type FreshetError } from '../../../src/errors.ts'
 
 /** As kafkajs throws it. */
-function named(name: string, message: string, code?: string): Error {
+function named(name: string, message: string, code?: string | number): Error {
   return Object.assign(new Error(message), { name: `KafkaJS${name}`, code })
 }
 
@@ -24,6 +24,8 @@ test('what waiting mends is unavailable, what only the operator mends is not', (
     [named('ConnectionError', 'self-signed', 'DEPTH_ZERO_SELF_SIGNED_CERT'), 'ConfigError kafka-tls'],
     [named('ConnectionError', 'x', 'ERR_TLS_CERT_ALTNAME_INVALID'), 'ConfigError kafka-tls'],
     [named('ServerDoesNotSupportApiKey', 'no'), 'ConfigError kafka-version'],
+    [named('ProtocolError', 'another mechanism', 33), 'ConfigError kafka-authentication'],
+    [named('ProtocolError', 'no SASL here', 34), 'ConfigError kafka-authentication'],
     [
       named('SASLAuthenticationError', 'failed: Invalid username or password'),
       'ConfigError kafka-authentication',
