@@ -67,7 +67,7 @@ function addShow(dlq: Command): void {
     .description('one dead letter: why, from where, and its bytes')
     .argument('<id>', 'id of the letter')
     .option('--json', 'the answer as JSON')
-    .addHelpText('after', '\nExamples:\n  freshet dlq show 1')
+    .addHelpText('after', '\nExamples:\n  freshet dlq show 1\n  freshet dlq show behavior.search.dlq:6:0')
     .action(async (id: string, _options: unknown, command: Command) => {
       const options: GlobalOptions & { json?: boolean } = command.optsWithGlobals()
       const { settings } = settingsOf(options)
@@ -78,7 +78,7 @@ function addShow(dlq: Command): void {
       }
       print(`${letter.reason}: ${letter.error}`)
       print(
-        `topic ${letter.topic}, partition ${letter.partition}, offset ${letter.offset}, ${letter.attempts} tries`,
+        `topic ${letter.topic}, partition ${letter.partition}, offset ${letter.offset}, ${letter.attempts === 1 ? '1 try' : `${letter.attempts} tries`}`,
       )
       for (const [name, value] of Object.entries(letter.headers)) print(`${name}: ${value}`)
       print(`key: ${letter.key ?? '(none)'}`)
@@ -97,10 +97,11 @@ function addRetry(dlq: Command): void {
       'after',
       `
 Records come back with the append time that they had, by which lateness is judged; events from the future as of now: they
-are taken once their time has come.
+are taken once their time has come. Topics of Kafka with LogAppendTime, as topics apply makes them, stamp them anew.
 
 Examples:
   freshet dlq retry 1 2
+  freshet dlq retry behavior.search.dlq:6:0
   freshet dlq retry --reason record-schema-unknown`,
     )
     .action(async (ids: string[], _options: unknown, command: Command) => {
