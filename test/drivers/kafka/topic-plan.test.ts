@@ -139,7 +139,7 @@ describe('a plan of topics', () => {
         for (const { action, remedy } of plan.findings)
           assert.equal(remedy === null, action === 'create' || action === 'change')
       }),
-      { numRuns: 500 },
+      { seed: 20261124, numRuns: 500 },
     )
   })
 
