@@ -21,7 +21,6 @@ import type { VectorStore } from '../src/vectors/vector-store.ts'
 import type { WindowSnapshot } from '../src/window/user-state.ts'
 import { CAPS, decoderOf, kafkaSettingsOf, type OwnTopics, type Place, topicsOf } from './kafka-place.ts'
 
-const USER_BYTES_MAX = 512 * 1024
 const DIMENSIONS = 64
 const ONE_VECTOR = new Float32Array(DIMENSIONS).fill(1 / Math.sqrt(DIMENSIONS))
 
@@ -105,9 +104,9 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   await register(controlLog, model)
   const migrations = LOCAL_STATES_MIGRATIONS
   const database = new SqliteDatabase({ path: join(folder, 'states.db'), migrations, isCache: true })
-  const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
+  const disk = new SqliteLocalStates(database)
   const { partitionCount } = place
-  const changelogOptions = { topic: state, partitionCount, userBytesMax: USER_BYTES_MAX }
+  const changelogOptions = { topic: state, partitionCount }
   const changelog = await KafkaChangelog.open(cluster, producer, changelogOptions)
   const updater = new Updater({
     source,

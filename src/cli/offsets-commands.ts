@@ -136,8 +136,7 @@ function move(
   partitionCount: number,
   isDry: boolean,
 ): Promise<Moved[]> {
-  const { userBytesMax } = settings.windows
-  const changelog = { topic: ownTopics(settings).state, partitionCount, userBytesMax }
+  const changelog = { topic: ownTopics(settings).state, partitionCount }
   return resetPositions(cluster, wanted, changelog, isDry, progressOf(wanted.partitions.length))
 }
 

@@ -56,7 +56,6 @@ export async function openWorker(
   try {
     const directory = openWorkerDirectory({
       path: settings.dataDir,
-      userBytesMax: settings.windows.userBytesMax,
       nowMs: clock.nowMs(),
     })
     closers.push(() => directory.close())
@@ -134,7 +133,6 @@ async function openDriver(
   const changelog = await KafkaChangelog.open(cluster, producer, {
     topic: state,
     partitionCount: source.partitionCount,
-    userBytesMax: settings.windows.userBytesMax,
   })
   return { kafka, decoder, cluster, producer, source, controlLog, changelog }
 }
@@ -187,7 +185,7 @@ function assemble(
   const updater: Updater = new Updater({
     source,
     decoder,
-    store: new ChangelogStateStore(changelog, directory.states, caps),
+    store: new ChangelogStateStore(changelog, directory.states, caps, settings.windows.userBytesMax),
     controlLog,
     deadLetters: new KafkaDeadLetters(producer),
     models,

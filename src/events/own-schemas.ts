@@ -102,6 +102,8 @@ export interface AvroCodec<Value> {
    * @throws {RecordError} when the bytes are no value of any version we know
    */
   decode(bytes: Uint8Array): Value
+  /** Looks at the frame alone. @throws {RecordError} when no version we know wrote it */
+  check(bytes: Uint8Array): void
 }
 
 /**
@@ -113,18 +115,22 @@ export function avroCodec<Value>(name: OwnSchemaName): AvroCodec<Value> {
   const type = avroType(ownSchema(name))
   const frame = singleObjectFrame(type)
   const resolvers = new Map<string, AvroResolver | undefined>([[frame.toString('hex', 2), undefined]])
+  const resolverOf = (bytes: Buffer): AvroResolver | undefined => {
+    const hex = fingerprintOf(bytes)
+    if (!resolvers.has(hex)) {
+      const writer = ownTypeByFingerprint(hex)
+      if (writer === undefined) throw unknownFingerprint(hex)
+      resolvers.set(hex, avroResolver(type, writer, hex))
+    }
+    return resolvers.get(hex)
+  }
   return {
     encode: (value) => Buffer.concat([frame, encodeAvro(type, value)]),
     decode: (raw) => {
       const bytes = asBuffer(raw)
-      const hex = fingerprintOf(bytes)
-      if (!resolvers.has(hex)) {
-        const writer = ownTypeByFingerprint(hex)
-        if (writer === undefined) throw unknownFingerprint(hex)
-        resolvers.set(hex, avroResolver(type, writer, hex))
-      }
-      return decodeAvro(type, bytes, SINGLE_OBJECT_FRAME_BYTES, resolvers.get(hex)) as Value
+      return decodeAvro(type, bytes, SINGLE_OBJECT_FRAME_BYTES, resolverOf(bytes)) as Value
     },
+    check: (raw) => void resolverOf(asBuffer(raw)),
   }
 }
 

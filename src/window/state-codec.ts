@@ -50,13 +50,29 @@ export function encodeState(state: UserState, bytesMax = STATE_BYTES_MAX): Uint8
  * @throws {ConfigError} `state-newer`, when a newer version wrote it; `state-damaged`, when nobody did
  */
 export function decodeState(bytes: Uint8Array): UserState {
+  return unwrapped(bytes, (avro, inflated) => fromAvro(avro.decode(inflated)))
+}
+
+/**
+ * Whether the bytes are whole, and of a version that can be read here: a quarter of what decoding takes.
+ *
+ * @throws {ConfigError} as `decodeState`
+ */
+export function checkState(bytes: Uint8Array): void {
+  unwrapped(bytes, (avro, inflated) => avro.check(inflated))
+}
+
+function unwrapped<Result>(
+  bytes: Uint8Array,
+  read: (avro: AvroCodec<AvroState>, inflated: Buffer) => Result,
+): Result {
   codec ??= avroCodec<AvroState>('user-state')
   const version = bytes[0] ?? 0
   if (version > WRAPPING_VERSION) throw newer(`version ${version}`)
   try {
     if (version !== WRAPPING_VERSION) throw new Error(`version byte ${version}`)
     const inflated = zstdDecompressSync(bytes.subarray(1), { maxOutputLength: INFLATED_BYTES_MAX })
-    return fromAvro(codec.decode(inflated))
+    return read(codec, inflated)
   } catch (cause) {
     // Its checksum is right, so the bytes are as they were written: by somebody whose schema we don't have.
     if (cause instanceof RecordError && cause.code === 'record-schema-unknown')

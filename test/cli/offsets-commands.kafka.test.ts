@@ -217,7 +217,7 @@ kafkaSuite('freshet offsets', () => {
   test('the epoch of a reset is above any in the changelog, and the day stays', async (t) => {
     const world = await readWorld(t)
     const cluster = await clusterOf(t, world)
-    const state = { topic: `${world.prefix}.state`, partitionCount: PARTITIONS, userBytesMax: 1_024 }
+    const state = { topic: `${world.prefix}.state`, partitionCount: PARTITIONS }
     const changelog = await KafkaChangelog.open(cluster, world.producer, state)
     const ahead = Math.floor(Date.now() / 1_000) + 1_000
     await changelog.append(4, [{ kind: 'claim', epoch: ahead }])

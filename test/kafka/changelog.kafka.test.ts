@@ -14,14 +14,13 @@ import type { PositionedRecord } from '../../src/pipeline/changelog.ts'
 import { ChangelogStateStore } from '../../src/pipeline/changelog-state-store.ts'
 import { systemClock } from '../../src/pipeline/clock.ts'
 import { emptyState } from '../../src/window/apply.ts'
+import { encodeState } from '../../src/window/state-codec.ts'
 import type { UserState, WindowCaps } from '../../src/window/user-state.ts'
 import { type StateStoreUnderTest, stateStoreContract } from '../pipeline/state-store-contract.ts'
 import { kafkaSettings, until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { withAdmin } from './kafkajs-records.ts'
 import { sharedBroker, uniqueName } from './shared-broker.ts'
-
-const USER_BYTES_MAX = 512 * 1024
 
 /** Compacts within seconds. */
 const EAGER = { 'segment.ms': '100', 'max.compaction.lag.ms': '100', 'min.cleanable.dirty.ratio': '0.001' }
@@ -56,7 +55,7 @@ async function openChangelog(topic: string, partitionCount: number) {
     cluster.close()
   }
   try {
-    const options = { topic, partitionCount, userBytesMax: USER_BYTES_MAX }
+    const options = { topic, partitionCount }
     return { changelog: await KafkaChangelog.open(cluster, producer, options), close }
   } catch (error) {
     await close()
@@ -83,7 +82,7 @@ async function openStore(
     rmSync(path, { recursive: true, force: true })
   }
   return {
-    store: new ChangelogStateStore(changelog, new SqliteLocalStates(database, USER_BYTES_MAX), caps),
+    store: new ChangelogStateStore(changelog, new SqliteLocalStates(database), caps),
     crash: async () => {
       await end()
       return openStore(topic, partitions, caps)
@@ -130,9 +129,9 @@ kafkaSuite('a changelog in Kafka', () => {
     const changelog = await changelogOf(t, topic, 1)
     const user = userKey('default' as never, 'u1' as never)
     for (let round = 0; round < 30; round++)
-      await changelog.append(0, [{ kind: 'state', user, epoch: 1, state: stateOf('u1', 1) }])
+      await changelog.append(0, [{ kind: 'state', user, epoch: 1, state: encodeState(stateOf('u1', 1)) }])
     await changelog.append(0, [{ kind: 'claim', epoch: 2 }])
-    await changelog.append(0, [{ kind: 'state', user, epoch: 2, state: stateOf('u1', 2) }])
+    await changelog.append(0, [{ kind: 'state', user, epoch: 2, state: encodeState(stateOf('u1', 2)) }])
     await changelog.append(0, [{ kind: 'state', user, epoch: 1, state: null }])
     const whole = await readAll(changelog)
     assert.equal(whole.next, 33)

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ConfigError } from '../../src/errors.ts'
 import { userKey } from '../../src/events/ids.ts'
+import { restoring } from '../../src/pipeline/channels.ts'
 import { pointId } from '../../src/vectors/names.ts'
 import type { CollectionName } from '../../src/vectors/vector-store.ts'
 import { until } from './driver-fixture.ts'
@@ -87,6 +88,26 @@ kafkaSuite('the log of Kafka read again', () => {
     const after = await versions(world)
     for (const [id, epoch] of epochs) assert.ok(after.get(id)! > epoch, 'written anew, under a higher epoch')
     assert.deepEqual(b.failures, [])
+  })
+
+  test('a worker that comes back to its disk reads nothing of its changelog again; elsewhere it reads all', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'freshet-worker-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const world = await newWorld(t)
+    const read = new Map<number, number>()
+    const end = restoring.subscribe(({ partition, records }) => read.set(partition, records))
+    t.after(end)
+    const restoredRecords = () => [...read.values()].reduce((sum, records) => sum + records, 0)
+    for (const [at, options] of [{ folder }, { folder }, { folder }, {}].entries()) {
+      read.clear()
+      const worker = await owned(t, world, options)
+      if (at < 3) assert.equal(restoredRecords(), 0, `start ${at}`)
+      else assert.ok(restoredRecords() > 40, `${restoredRecords()} records`)
+      await say(world, searches(60))
+      await settles(world)
+      await committedAll(world, worker)
+      await worker.stop()
+    }
   })
 
   test('R3: events out of order and doubled leave the vectors of the sorted and distinct ones', async (t) => {

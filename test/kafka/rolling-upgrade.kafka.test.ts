@@ -4,6 +4,7 @@ import { encodeRecord } from '../../src/drivers/kafka/changelog-codec.ts'
 import { partitionOf } from '../../src/drivers/kafka/partitioner.ts'
 import { userKey } from '../../src/events/ids.ts'
 import { emptyState } from '../../src/window/apply.ts'
+import { encodeState } from '../../src/window/state-codec.ts'
 import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { endOffsets } from './kafkajs-records.ts'
@@ -26,7 +27,12 @@ kafkaSuite('a rolling upgrade', () => {
     const state = emptyState(TENANT, USER as never)
     state.epoch = Math.floor(Date.now() / 1_000) + 10
     const user = userKey(TENANT, USER as never)
-    const { key, value } = encodeRecord({ kind: 'state', user, epoch: state.epoch, state }, 1_000)
+    const { key, value } = encodeRecord({
+      kind: 'state',
+      user,
+      epoch: state.epoch,
+      state: encodeState(state),
+    })
     value![0]! += 1
     const partition = partitionOf(Buffer.from(USER), world.partitionCount)
     await world.producer.send(`${world.prefix}.state`, partition, [{ key, value }])

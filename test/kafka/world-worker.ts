@@ -34,7 +34,6 @@ import { controlTopics, type World } from './world.ts'
 
 /** Seconds where a service has minutes: a test that kills a worker waits for it. */
 export const SESSION_MS = 2_000
-const USER_BYTES_MAX = 512 * 1024
 const SETTINGS: PipelineSettings = {
   ...DEFAULT_PIPELINE_SETTINGS,
   minEvents: 3,
@@ -90,7 +89,7 @@ async function openDriver(world: World, options: WorkerOptions) {
   const names = topics.map(({ topic }) => topic)
   const source = await KafkaEventSource.open(settings, names, systemClock)
   const { partitionCount } = source
-  const state = { topic: `${prefix}.state`, partitionCount, userBytesMax: USER_BYTES_MAX }
+  const state = { topic: `${prefix}.state`, partitionCount }
   const close = async () => {
     await source.close()
     await producer.close()
@@ -163,7 +162,7 @@ export async function openWorker(t: TestContext, world: World, options: WorkerOp
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'freshet-worker-'))
   const path = join(folder, 'states.db')
   const database = new SqliteDatabase({ path, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
-  const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
+  const disk = new SqliteLocalStates(database)
   const life = mortal()
   const { changelog: wrapChangelog = (same) => same, vectors: wrapVectors = (same) => same } = options
   const { source: wrapSource = (same) => same } = options
@@ -191,6 +190,7 @@ export async function openWorker(t: TestContext, world: World, options: WorkerOp
         await source.close()
         await running
         await close()
+        disk.flush()
         database.close()
       }
     })()

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChangelogStateStore } from '../../src/pipeline/changelog-state-store.ts'
 import { emptyState } from '../../src/window/apply.ts'
+import { encodeState } from '../../src/window/state-codec.ts'
 import type { UserState } from '../../src/window/user-state.ts'
 import { TRANSIENT } from './consistency/mutants.ts'
 import { loadPipeline, type PipelineModules } from './consistency/pipeline-modules.ts'
@@ -24,8 +25,8 @@ function open(
     () => CAPS,
   )
   const land = () => {
-    for (const { partition, records, done } of appends.splice(0)) {
-      for (const record of records) world.land(partition, record)
+    for (const { partition, records, positions, done } of appends.splice(0)) {
+      for (const record of records) positions.push(world.land(partition, record))
       done()
     }
   }
@@ -86,7 +87,7 @@ test('records of several epochs are joined, and the newest says what was acknowl
   const world = new World(1)
   const modules = await loadPipeline()
   for (const state of [acknowledged(3, 'newer'), acknowledged(2, 'older')])
-    world.land(0, { kind: 'state', user: keyOfUser('u0'), epoch: state.epoch, state })
+    world.land(0, { kind: 'state', user: keyOfUser('u0'), epoch: state.epoch, state: encodeState(state) })
   const { store } = open(world, modules, 1)
   const { highestEpoch } = await store.restore(0)
   assert.equal(highestEpoch, 3)

@@ -8,7 +8,6 @@ import type { UserKey } from '../../events/ids.ts'
 import type { SourceRecord } from '../../events/source-record.ts'
 import type { ChangelogRecord } from '../../pipeline/changelog.ts'
 import type { Checkpoint } from '../../pipeline/state-store.ts'
-import { decodeState, encodeState } from '../../window/state-codec.ts'
 
 const SEPARATOR = '\0'
 
@@ -20,23 +19,13 @@ interface CheckpointJson {
   partitionCount: number
 }
 
-/**
- * @param userBytesMax of one user's state
- * @throws {ConfigError} `state-too-large`
- */
-export function encodeRecord(
-  record: ChangelogRecord,
-  userBytesMax: number,
-): { key: Buffer; value: Buffer | null } {
+export function encodeRecord(record: ChangelogRecord): { key: Buffer; value: Uint8Array | null } {
   const { kind, epoch } = record
   const key = (...parts: (string | number)[]) => Buffer.from([kind, epoch, ...parts].join(SEPARATOR))
   switch (record.kind) {
     case 'state':
-      return {
-        // `tenant \0 user` are two parts.
-        key: key(record.user),
-        value: record.state === null ? null : Buffer.from(encodeState(record.state, userBytesMax)),
-      }
+      // `tenant \0 user` are two parts.
+      return { key: key(record.user), value: record.state }
     case 'checkpoint':
       return { key: key(), value: record.checkpoint && Buffer.from(checkpointJson(record.checkpoint)) }
     case 'claim':
@@ -46,7 +35,7 @@ export function encodeRecord(
 
 /**
  * @returns null for a record of a kind that only newer workers know
- * @throws {ConfigError} `changelog-damaged`, and what `decodeState` throws
+ * @throws {ConfigError} `changelog-damaged`; whoever decodes a state finds out whether that is whole
  */
 export function decodeRecord({ topic, partition, offset, key, value }: SourceRecord): ChangelogRecord | null {
   const [kind = '', number, ...rest] = key === null ? [] : Buffer.from(key).toString('utf8').split(SEPARATOR)
@@ -55,7 +44,7 @@ export function decodeRecord({ topic, partition, offset, key, value }: SourceRec
   if (kind === 'checkpoint' && isEpoch(epoch))
     return { kind, epoch, checkpoint: value && readCheckpoint(epoch, value, damaged) }
   if (kind === 'state' && isEpoch(epoch) && rest.length === 2)
-    return { kind, epoch, user: rest.join(SEPARATOR) as UserKey, state: value && decodeState(value) }
+    return { kind, epoch, user: rest.join(SEPARATOR) as UserKey, state: value }
   if (kind !== '' && !['claim', 'checkpoint', 'state'].includes(kind)) return null
   throw damaged()
 
@@ -66,14 +55,6 @@ export function decodeRecord({ topic, partition, offset, key, value }: SourceRec
       { cause },
     )
   }
-}
-
-/** As `decodeRecord`, for those who want epochs and checkpoints alone: values of states are left unread. */
-export function decodeWithoutState(record: SourceRecord): ChangelogRecord | null {
-  const prefix = `state${SEPARATOR}`
-  const { key } = record
-  const isState = key !== null && Buffer.from(key).subarray(0, prefix.length).toString('utf8') === prefix
-  return decodeRecord(isState ? { ...record, value: null } : record)
 }
 
 function isEpoch(epoch: number): boolean {

@@ -1,7 +1,7 @@
 /** Where a group stands in what it reads, and moving it: checkpoints are the truth, the group offset bounds them (O4, O9). */
 
 import type { Checkpoint } from '../../pipeline/state-store.ts'
-import { decodeWithoutState } from './changelog-codec.ts'
+import { decodeRecord } from './changelog-codec.ts'
 import {
   commitForEmptyGroup,
   committedOffsets,
@@ -202,7 +202,7 @@ async function readHead(cluster: KafkaCluster, topic: string, partition: number)
   let highestEpoch = 0
   for await (const { records } of readPartition(cluster, { topic, partition }, 0))
     for (const source of records) {
-      const record = decodeWithoutState(source)
+      const record = decodeRecord(source)
       if (record === null) continue
       highestEpoch = Math.max(highestEpoch, record.epoch)
       if (record.kind !== 'checkpoint') continue

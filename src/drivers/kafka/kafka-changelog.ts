@@ -12,8 +12,6 @@ export interface ChangelogOptions {
   topic: string
   /** Of the topics that are read: a user's state lies in the partition of the user's events. */
   partitionCount: number
-  /** Bytes of one user's state. */
-  userBytesMax: number
 }
 
 export class KafkaChangelog implements Changelog {
@@ -70,12 +68,11 @@ export class KafkaChangelog implements Changelog {
     }
   }
 
-  async append(partition: number, records: readonly ChangelogRecord[]): Promise<void> {
-    const { topic, userBytesMax } = this.options
-    // Encoded now: the caller goes on changing the states. Not compressed: most of it is already.
-    const encoded = records.map((record) => encodeRecord(record, userBytesMax))
+  async append(partition: number, records: readonly ChangelogRecord[]): Promise<number> {
+    const { topic } = this.options
     try {
-      await this.producer.send(topic, partition, encoded)
+      // Not compressed: most of it is already.
+      return await this.producer.send(topic, partition, records.map(encodeRecord))
     } catch (error) {
       if (!(error instanceof RecordError)) throw error
       throw new ConfigError(

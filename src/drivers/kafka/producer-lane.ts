@@ -26,7 +26,10 @@ export interface LaneParts {
 /** One call, and how many of its records aren't durable yet. */
 interface Sending {
   remaining: number
+  /** -1: not known, or others lie between its records. */
   firstOffset: number
+  /** Of its next record, if all lie in a row; NaN: none has landed yet. */
+  nextOffset: number
   deadlineMs: number
   resolve(firstOffset: number): void
   reject(error: unknown): void
@@ -91,7 +94,14 @@ export class ProducerLane {
     const { clock, settings } = this.parts.cluster
     return new Promise((resolve, reject) => {
       const deadlineMs = clock.nowMs() + settings.requestTimeoutMs
-      const sending = { remaining: records.length, firstOffset: -1, deadlineMs, resolve, reject }
+      const sending = {
+        remaining: records.length,
+        firstOffset: -1,
+        nextOffset: Number.NaN,
+        deadlineMs,
+        resolve,
+        reject,
+      }
       for (const record of records) this.queue.push({ record, compression, sending })
       this.run()
     })
@@ -181,7 +191,10 @@ export class ProducerLane {
     this.sequence += batch.records.length
     this.recordsMax = Math.min(2 * this.recordsMax, BATCH_RECORDS_MAX)
     for (const [index, { sending }] of batch.records.entries()) {
-      if (sending.firstOffset < 0 && firstOffset >= 0) sending.firstOffset = firstOffset + index
+      const offset = firstOffset < 0 ? -1 : firstOffset + index
+      if (Number.isNaN(sending.nextOffset)) sending.firstOffset = offset
+      else if (sending.nextOffset !== offset) sending.firstOffset = -1
+      sending.nextOffset = offset + 1
       if (--sending.remaining === 0) sending.resolve(sending.firstOffset)
     }
   }

@@ -34,7 +34,8 @@ export class SafeProducer {
   /**
    * Appends in the order of the calls. The records' bytes must not change afterwards.
    *
-   * @returns offset of the first record, when all are durable; -1 where only that is known
+   * @returns offset of the first record, when all are durable, the others behind it in a row; -1 where that isn't known, or
+   *   another's records lie between
    * @throws {UnavailableError} when it isn't known in time whether they are: they may still land, but never behind what is
    *   sent later
    * @throws {RecordError} `kafka-record-refused`, when a record can't be appended; of the call's others some may be

@@ -2,10 +2,9 @@
 
 import { splitUserKey, type UserKey, userKey } from '../../events/ids.ts'
 import type { CopyHead, LocalState, LocalStates } from '../../pipeline/changelog.ts'
-import { decodeState, encodeState } from '../../window/state-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
-/** Live states written together: one at a time, each would be a transaction. About 3 MiB of windows of ordinary size. */
+/** States written together: one at a time, each would be a transaction. About 3 MiB of windows of ordinary size. */
 const BUFFERED_STATES_MAX = 256
 
 type Layer = 'copies' | 'lives'
@@ -29,19 +28,26 @@ export const LOCAL_STATES_MIGRATIONS: readonly string[] = [
 
 type Row = [epochs: string, doubtedEpoch: number, state: Uint8Array]
 
+/** What is not in the file yet, of one partition: it gets there together, or not at all. */
+interface PartitionBuffer {
+  copies: Map<UserKey, LocalState>
+  /** null: it is to go. */
+  lives: Map<UserKey, LocalState | null>
+  head: CopyHead | undefined
+}
+
 export class SqliteLocalStates implements LocalStates {
   private readonly database: SqliteDatabase
-  private readonly userBytesMax: number
-  /** Live states that are not in the file yet. */
-  private readonly buffers = new Map<number, Map<UserKey, Row>>()
+  private readonly buffers = new Map<number, PartitionBuffer>()
   private buffered = 0
 
-  constructor(database: SqliteDatabase, userBytesMax: number) {
+  constructor(database: SqliteDatabase) {
     this.database = database
-    this.userBytesMax = userBytesMax
   }
 
   head(partition: number): CopyHead | undefined {
+    const buffered = this.buffers.get(partition)?.head
+    if (buffered !== undefined) return buffered
     const row = this.database.read(() =>
       this.database.prepare('SELECT head FROM heads WHERE partition = ?').get(partition),
     ) as unknown as [string] | undefined
@@ -49,45 +55,33 @@ export class SqliteLocalStates implements LocalStates {
   }
 
   writePage(partition: number, copied: ReadonlyMap<UserKey, LocalState>, head: CopyHead): void {
-    this.database.write(() => {
-      for (const [user, local] of copied) this.put('copies', partition, user, this.rowOf(local))
-      this.database
-        .prepare('INSERT OR REPLACE INTO heads (partition, head) VALUES (?, ?)')
-        .run(partition, headText(head))
-    })
+    const buffer = this.bufferWithRoom(partition)
+    for (const [user, local] of copied) {
+      const live = this.live(partition, user)
+      if (live !== undefined && Buffer.compare(live.state, local.state) === 0)
+        this.put(buffer.lives, user, null)
+      this.put(buffer.copies, user, local)
+    }
+    buffer.head = head
   }
 
   copied(partition: number, user: UserKey): LocalState | undefined {
-    return this.get('copies', partition, user)
+    return this.buffers.get(partition)?.copies.get(user) ?? this.get('copies', partition, user)
   }
 
   live(partition: number, user: UserKey): LocalState | undefined {
-    const buffered = this.buffers.get(partition)?.get(user)
-    return buffered === undefined ? this.get('lives', partition, user) : localOf(buffered)
+    const buffered = this.buffers.get(partition)?.lives.get(user)
+    if (buffered !== undefined) return buffered ?? undefined
+    return this.get('lives', partition, user)
   }
 
   liveUsers(partition: number): UserKey[] {
     this.flush()
-    // Most were appended, and came back with the changelog: their copies are the very bytes.
-    return this.keys(
-      `SELECT tenant, user FROM lives AS live WHERE partition = ? AND NOT EXISTS (
-         SELECT 1 FROM copies AS copy
-         WHERE copy.partition = live.partition AND copy.tenant = live.tenant AND copy.user = live.user
-           AND copy.state = live.state AND copy.epochs = live.epochs AND copy.doubted_epoch = live.doubted_epoch)`,
-      [partition],
-    )
+    return this.keys('SELECT tenant, user FROM lives WHERE partition = ?', [partition])
   }
 
   writeLive(partition: number, user: UserKey, local: LocalState): void {
-    // Room first: when the disk is full, the state is still the caller's.
-    if (this.buffered >= BUFFERED_STATES_MAX) this.flush()
-    let buffer = this.buffers.get(partition)
-    if (buffer === undefined) {
-      buffer = new Map()
-      this.buffers.set(partition, buffer)
-    }
-    if (!buffer.has(user)) this.buffered++
-    buffer.set(user, this.rowOf(local))
+    this.put(this.bufferWithRoom(partition).lives, user, local)
   }
 
   users(partition: number, after: UserKey | null, limit: number): UserKey[] {
@@ -114,7 +108,8 @@ export class SqliteLocalStates implements LocalStates {
   }
 
   clear(partition: number): void {
-    this.buffered -= this.buffers.get(partition)?.size ?? 0
+    const { copies, lives } = this.buffers.get(partition) ?? {}
+    this.buffered -= (copies?.size ?? 0) + (lives?.size ?? 0)
     this.buffers.delete(partition)
     this.database.write(() => {
       for (const table of ['heads', 'copies', 'lives'])
@@ -124,17 +119,34 @@ export class SqliteLocalStates implements LocalStates {
 
   /** Writes what is buffered; losing it costs reading, nothing else. */
   flush(): void {
-    if (this.buffered === 0) return
+    if (this.buffers.size === 0) return
     this.database.write(() => {
-      for (const [partition, buffer] of this.buffers)
-        for (const [user, row] of buffer) this.put('lives', partition, user, row)
+      for (const [partition, { copies, lives, head }] of this.buffers) {
+        for (const [user, local] of copies) this.write('copies', partition, user, local)
+        for (const [user, local] of lives)
+          if (local === null) this.remove(partition, user)
+          else this.write('lives', partition, user, local)
+        if (head !== undefined)
+          this.database
+            .prepare('INSERT OR REPLACE INTO heads (partition, head) VALUES (?, ?)')
+            .run(partition, headText(head))
+      }
     })
     this.buffers.clear()
     this.buffered = 0
   }
 
-  private rowOf({ epochs, doubtedEpoch, state }: LocalState): Row {
-    return [JSON.stringify(epochs), doubtedEpoch, encodeState(state, this.userBytesMax)]
+  /** Room first: when the disk is full, what would be written is still the caller's. */
+  private bufferWithRoom(partition: number): PartitionBuffer {
+    if (this.buffered >= BUFFERED_STATES_MAX) this.flush()
+    const buffer = this.buffers.get(partition) ?? { copies: new Map(), lives: new Map(), head: undefined }
+    this.buffers.set(partition, buffer)
+    return buffer
+  }
+
+  private put<Of>(map: Map<UserKey, Of>, user: UserKey, of: Of): void {
+    if (!map.has(user)) this.buffered++
+    map.set(user, of)
   }
 
   private get(layer: Layer, partition: number, key: UserKey): LocalState | undefined {
@@ -144,7 +156,15 @@ export class SqliteLocalStates implements LocalStates {
     return row === undefined ? undefined : localOf(row as unknown as Row)
   }
 
-  private put(layer: Layer, partition: number, key: UserKey, row: Row): void {
+  private remove(partition: number, key: UserKey): void {
+    const { tenant, user } = splitUserKey(key)
+    this.database
+      .prepare('DELETE FROM lives WHERE partition = ? AND tenant = ? AND user = ?')
+      .run(partition, tenant, user)
+  }
+
+  private write(layer: Layer, partition: number, key: UserKey, local: LocalState): void {
+    const { epochs, doubtedEpoch, state } = local
     const { tenant, user } = splitUserKey(key)
     this.database
       .prepare(
@@ -152,7 +172,7 @@ export class SqliteLocalStates implements LocalStates {
          ON CONFLICT DO UPDATE SET epochs = excluded.epochs, doubted_epoch = excluded.doubted_epoch,
            state = excluded.state`,
       )
-      .run(partition, tenant, user, ...row)
+      .run(partition, tenant, user, JSON.stringify(epochs), doubtedEpoch, state)
   }
 
   private keys(sql: string, values: (string | number)[]): UserKey[] {
@@ -165,7 +185,7 @@ export class SqliteLocalStates implements LocalStates {
 }
 
 function localOf([epochs, doubtedEpoch, state]: Row): LocalState {
-  return { state: decodeState(state), epochs: JSON.parse(epochs) as number[], doubtedEpoch }
+  return { state, epochs: JSON.parse(epochs) as number[], doubtedEpoch }
 }
 
 function headText(head: CopyHead): string {

@@ -14,16 +14,9 @@ export interface WorkerDirectory {
   close(): void
 }
 
-/**
- * @param options.userBytesMax bytes of one user's stored state
- * @throws {ConfigError} `data-directory-locked`, `data-directory-newer`, and when it can't be written
- */
-export function openWorkerDirectory(options: {
-  path: string
-  userBytesMax: number
-  nowMs: number
-}): WorkerDirectory {
-  const { path, userBytesMax, nowMs } = options
+/** @throws {ConfigError} `data-directory-locked`, `data-directory-newer`, and when it can't be written */
+export function openWorkerDirectory(options: { path: string; nowMs: number }): WorkerDirectory {
+  const { path, nowMs } = options
   try {
     // It holds what users did: nobody else on this machine needs to read it.
     mkdirSync(path, { recursive: true, mode: 0o700 })
@@ -37,13 +30,18 @@ export function openWorkerDirectory(options: {
       migrations: LOCAL_STATES_MIGRATIONS,
       isCache: true,
     })
+    const states = new SqliteLocalStates(database)
     return {
       path,
-      states: new SqliteLocalStates(database, userBytesMax),
+      states,
       announce: (url) => lock.announce(url),
       close: () => {
-        database.close()
-        lock.release()
+        try {
+          states.flush()
+        } finally {
+          database.close()
+          lock.release()
+        }
       },
     }
   } catch (error) {

@@ -13,12 +13,12 @@ import type { Changelog, ChangelogRecord, PositionedRecord } from '../../../src/
 import { ChangelogStateStore } from '../../../src/pipeline/changelog-state-store.ts'
 import { type RestoringMessage, restoring } from '../../../src/pipeline/channels.ts'
 import { emptyState } from '../../../src/window/apply.ts'
+import { encodeState } from '../../../src/window/state-codec.ts'
 import type { UserState, WindowCaps } from '../../../src/window/user-state.ts'
 import { type StateStoreUnderTest, stateStoreContract } from '../../pipeline/state-store-contract.ts'
 import { tempDirectory } from './temp-directory.ts'
 
 const CAPS: WindowCaps = { paybill: 8, miniprogram: 8, spm: 8, app: 8, search: 8 }
-const USER_BYTES_MAX = 512 * 1024
 const PAGE = 2
 
 /** What is durable, and how much of it was read. */
@@ -47,9 +47,11 @@ class MemoryChangelog implements Changelog {
     }
   }
 
-  async append(partition: number, appended: readonly ChangelogRecord[]): Promise<void> {
+  async append(partition: number, appended: readonly ChangelogRecord[]): Promise<number> {
     const records = this.of(partition)
+    const first = records.length
     for (const record of appended) records.push({ position: records.length, record: structuredClone(record) })
+    return first
   }
 
   private of(partition: number): PositionedRecord[] {
@@ -62,7 +64,7 @@ class MemoryChangelog implements Changelog {
 function openAt(path: string, changelog: Changelog, caps = () => CAPS): StateStoreUnderTest {
   const file = join(path, 'states.db')
   const database = new SqliteDatabase({ path: file, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
-  const store = new ChangelogStateStore(changelog, new SqliteLocalStates(database, USER_BYTES_MAX), caps)
+  const store = new ChangelogStateStore(changelog, new SqliteLocalStates(database), caps)
   return {
     store,
     // Closed without the store's own farewell: what it only meant to write is gone, as at kill -9.
@@ -80,6 +82,8 @@ function stateOf(user: string, epoch: number): UserState {
   state.acknowledged.set('main/m', { inputHash: `of ${epoch}`, epoch })
   return state
 }
+
+const bytesOf = (user: string, epoch: number) => encodeState(stateOf(user, epoch))
 
 const hashOf = ({ store }: StateStoreUnderTest, user: string) =>
   store.read(0, userKey('default' as never, user as never))?.acknowledged.get('main/m')?.inputHash
@@ -107,7 +111,7 @@ describe('states in a file over a changelog', () => {
     assert.deepEqual(changelog.reads, [0, 2])
     under = await under.crash()
     await changelog.append(0, [
-      { kind: 'state', user: 'default\0u4' as never, epoch: 4, state: stateOf('u4', 4) },
+      { kind: 'state', user: 'default\0u4' as never, epoch: 4, state: bytesOf('u4', 4) },
     ])
     changelog.reads.length = 0
     assert.deepEqual(await under.store.restore(0), first)
@@ -168,49 +172,138 @@ describe('states in a file over a changelog', () => {
     const changelog = new MemoryChangelog()
     const user = 'default\0u1' as never
     await changelog.append(0, [
-      { kind: 'state', user, epoch: 1, state: stateOf('u1', 1) },
+      { kind: 'state', user, epoch: 1, state: bytesOf('u1', 1) },
       { kind: 'claim', epoch: 2 },
     ])
     let under = openAt(tempDirectory(), changelog)
     await under.store.restore(0)
     assert.equal(hashOf(under, 'u1'), 'of 1')
     under = await under.crash()
-    await changelog.append(0, [{ kind: 'state', user, epoch: 1, state: stateOf('u1', 1) }])
+    await changelog.append(0, [{ kind: 'state', user, epoch: 1, state: bytesOf('u1', 1) }])
     await under.store.restore(0)
     assert.equal(hashOf(under, 'u1'), undefined)
     under = await under.crash()
-    await changelog.append(0, [{ kind: 'state', user, epoch: 2, state: { ...stateOf('u1', 1), epoch: 2 } }])
+    await changelog.append(0, [
+      { kind: 'state', user, epoch: 2, state: encodeState({ ...stateOf('u1', 1), epoch: 2 }) },
+    ])
     await under.store.restore(0)
     assert.equal(hashOf(under, 'u1'), undefined)
     await under.dispose()
   })
 })
 
-test('after a restart only states that the changelog does not have as they are need joining', async () => {
-  const path = tempDirectory()
-  const changelog = new MemoryChangelog()
-  const open = () => {
+describe('a copy that follows what its owner appends', () => {
+  const openIn = (path: string, changelog: Changelog) => {
     const file = join(path, 'states.db')
     const database = new SqliteDatabase({ path: file, migrations: LOCAL_STATES_MIGRATIONS, isCache: true })
-    const disk = new SqliteLocalStates(database, USER_BYTES_MAX)
+    const disk = new SqliteLocalStates(database)
     return { database, disk, store: new ChangelogStateStore(changelog, disk, () => CAPS) }
   }
-  const first = open()
-  await first.store.restore(0)
-  await first.store.appendStates(0, [stateOf('ada', 7), stateOf('ben', 7), stateOf('chloe', 7)])
-  first.store.spill(0, stateOf('ben', 8))
-  first.disk.flush()
-  first.database.close()
-  const second = open()
-  // Before anything was read, nothing is known to be there.
-  assert.equal(second.disk.liveUsers(0).length, 3)
-  await second.store.restore(0)
-  // Ben's was joined with what the changelog says, and is another than its copy no more.
-  const hash = (user: string) =>
-    second.store.read(0, userKey('default' as never, user as never))?.acknowledged
-  for (const user of ['ada', 'ben', 'chloe']) assert.equal(hash(user)?.get('main/m')?.inputHash, 'of 7')
-  assert.deepEqual(second.disk.liveUsers(0), [])
-  second.database.close()
+  const claim = (epoch: number) => ({
+    epoch,
+    positions: new Map([['a', 9]]),
+    confirmed: epoch % 2 === 1,
+    day: 3,
+    partitionCount: 1,
+  })
+  const user = (name: string) => userKey('default' as never, name as never)
+  const hashIn = (store: ChangelogStateStore, name: string) =>
+    store.read(0, user(name))?.acknowledged.get('main/m')?.inputHash
+
+  test('the next restore reads nothing of it, and finds states, checkpoints, claims and epochs', async () => {
+    const path = tempDirectory()
+    const changelog = new MemoryChangelog()
+    const first = openIn(path, changelog)
+    await first.store.restore(0)
+    await first.store.appendCheckpoint(0, claim(6))
+    await first.store.appendCheckpoint(0, claim(7))
+    for (const epoch of [7, 9])
+      await first.store.appendStates(0, [stateOf('ada', epoch), stateOf('ben', epoch)])
+    await first.store.appendCheckpoint(0, claim(9))
+    await first.store.appendCheckpoint(0, claim(10))
+    assert.deepEqual(first.disk.liveUsers(0), [], 'nothing lies there twice')
+    first.database.close()
+    const second = openIn(path, changelog)
+    changelog.reads.length = 0
+    assert.deepEqual(await second.store.restore(0), { checkpoint: claim(9), highestEpoch: 10 })
+    assert.deepEqual(changelog.reads, [])
+    assert.deepEqual(
+      ['ada', 'ben'].map((name) => hashIn(second.store, name)),
+      ['of 9', 'of 9'],
+    )
+    assert.deepEqual(second.disk.copied(0, user('ada'))!.epochs, [9], 'older keys were deleted')
+    second.database.close()
+  })
+
+  test('what others appended in between is read by the next restore, and so is all behind it', async () => {
+    const path = tempDirectory()
+    const changelog = new MemoryChangelog()
+    const first = openIn(path, changelog)
+    await first.store.restore(0)
+    await first.store.appendStates(0, [stateOf('ada', 7)])
+    await changelog.append(0, [{ kind: 'state', user: user('ben'), epoch: 6, state: bytesOf('ben', 6) }])
+    await first.store.appendStates(0, [stateOf('ada', 8)])
+    assert.equal(hashIn(first.store, 'ada'), 'of 8')
+    assert.equal(hashIn(first.store, 'ben'), undefined)
+    first.disk.flush()
+    first.database.close()
+    const second = openIn(path, changelog)
+    changelog.reads.length = 0
+    await second.store.restore(0)
+    assert.deepEqual(changelog.reads, [1, 3])
+    assert.deepEqual(
+      ['ada', 'ben'].map((name) => hashIn(second.store, name)),
+      ['of 8', 'of 6'],
+    )
+    second.database.close()
+  })
+
+  test('an append whose outcome is not known, and one of before the restore, move nothing', async () => {
+    const path = tempDirectory()
+    const changelog = new MemoryChangelog()
+    const gate = Promise.withResolvers<void>()
+    const append = changelog.append.bind(changelog)
+    const { store, disk, database } = openIn(path, changelog)
+    await store.restore(0)
+    changelog.append = async (partition, records) => {
+      const first = await append(partition, records)
+      await gate.promise
+      return first
+    }
+    const early = store.appendStates(0, [stateOf('ada', 7)])
+    changelog.append = append
+    await store.restore(0)
+    gate.resolve()
+    await early
+    assert.equal(disk.head(0)!.position, 1)
+    await store.appendStates(0, [stateOf('ada', 7)])
+    assert.equal(disk.head(0)!.position, 2)
+    changelog.append = async (partition, records) => {
+      await append(partition, records)
+      return -1
+    }
+    await store.appendStates(0, [stateOf('ada', 7)])
+    changelog.append = append
+    await store.appendStates(0, [stateOf('ada', 7)])
+    assert.equal(disk.head(0)!.position, 2, 'what lies between is not known')
+    database.close()
+  })
+
+  test('what was only spilled stays live, and is joined with what the changelog says after a restart', async () => {
+    const path = tempDirectory()
+    const changelog = new MemoryChangelog()
+    const first = openIn(path, changelog)
+    await first.store.restore(0)
+    await first.store.appendStates(0, [stateOf('ada', 7), stateOf('ben', 7), stateOf('chloe', 7)])
+    first.store.spill(0, stateOf('ben', 8))
+    first.disk.flush()
+    first.database.close()
+    const second = openIn(path, changelog)
+    assert.deepEqual(second.disk.liveUsers(0), [user('ben')])
+    await second.store.restore(0)
+    for (const name of ['ada', 'ben', 'chloe']) assert.equal(hashIn(second.store, name), 'of 7')
+    second.database.close()
+  })
 })
 
 test('a restore of many states leaves others their turns of the event loop', async () => {
@@ -220,7 +313,12 @@ test('a restore of many states leaves others their turns of the event loop', asy
   const users = Array.from({ length: 300 }, (_, n) => stateOf(`user-${n}`, 7))
   await changelog.append(
     0,
-    users.map((state) => ({ kind: 'state', user: userKey(state.tenant, state.user), epoch: 7, state })),
+    users.map((state) => ({
+      kind: 'state',
+      user: userKey(state.tenant, state.user),
+      epoch: 7,
+      state: encodeState(state),
+    })),
   )
   let turns = 0
   let isOver = false

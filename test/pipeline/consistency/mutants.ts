@@ -218,20 +218,21 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'O5',
     file: 'pipeline/changelog-state-store.ts',
-    find: '    const appended = this.changelog.append(partition, records)\n',
-    replace: `    const early: ChangelogRecord[] = records.flatMap(({ user, epoch }) =>
-      (this.local(partition, user)?.epochs ?? [])
-        .filter((old) => old < epoch)
-        .map((old) => ({ kind: 'state', user, epoch: old, state: null })),
-    )
-    const appended = this.changelog.append(partition, early).then(() => this.changelog.append(partition, records))
-`,
+    find: '    await this.append(partition, records)\n',
+    replace:
+      '    if (older.length > 0) await this.append(partition, older)\n    await this.append(partition, records)\n',
   },
   {
     rule: 'O5-doubt',
     file: 'pipeline/changelog-state-store.ts',
     find: 'Math.max(kept?.doubtedEpoch ?? 0, isLate ? epoch : 0)',
     replace: '(void isLate, 0)',
+  },
+  {
+    rule: 'O6-gap',
+    file: 'pipeline/changelog-state-store.ts',
+    find: '    if (first !== head.position) return\n',
+    replace: '',
   },
   {
     rule: 'O7',

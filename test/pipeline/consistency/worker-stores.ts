@@ -1,14 +1,7 @@
 /** The changelog and the local disks of the consistency model's workers, as the real state store reaches them. */
 
 import type { UserKey } from '../../../src/events/ids.ts'
-import type {
-  Changelog,
-  ChangelogPage,
-  ChangelogRecord,
-  LocalState,
-  LocalStates,
-} from '../../../src/pipeline/changelog.ts'
-import type { UserState } from '../../../src/window/user-state.ts'
+import type { Changelog, ChangelogPage, LocalStates } from '../../../src/pipeline/changelog.ts'
 import type { Disk, PendingAppend, World } from './world.ts'
 
 export type { PendingAppend }
@@ -28,10 +21,18 @@ export function changelogOf(
     read: (partition, from) => pagesOf(world, partition, from, turn),
     append: (partition, records) =>
       new Promise((resolve) => {
-        if (records.length === 0) resolve()
-        else appends.push({ partition, records: records.map(copyRecord), done: resolve })
+        if (records.length === 0) return resolve(-1)
+        const positions: number[] = []
+        const done = () => resolve(inARow(positions))
+        appends.push({ partition, records: [...records], positions, done })
       }),
   }
+}
+
+/** @returns the first; -1 where others lie between them */
+function inARow(positions: readonly number[]): number {
+  const first = positions[0]!
+  return positions.every((position, at) => position === first + at) ? first : -1
 }
 
 /** In two pages, so that what one knows of the other matters. */
@@ -58,13 +59,19 @@ export function localStatesOf(world: World, diskId: number): LocalStates {
   return {
     head: (partition) => disk().heads.get(partition),
     writePage: (partition, copied, head) => {
-      for (const [user, local] of copied) disk().copies.set(name(partition, user), copyLocal(local)!)
-      disk().heads.set(partition, head)
+      const { copies, lives, heads } = disk()
+      for (const [user, local] of copied) {
+        const live = lives.get(name(partition, user))
+        if (live !== undefined && Buffer.compare(live.state, local.state) === 0)
+          lives.delete(name(partition, user))
+        copies.set(name(partition, user), local)
+      }
+      heads.set(partition, head)
     },
-    copied: (partition, user) => copyLocal(disk().copies.get(name(partition, user))),
-    live: (partition, user) => copyLocal(disk().lives.get(name(partition, user))),
+    copied: (partition, user) => disk().copies.get(name(partition, user)),
+    live: (partition, user) => disk().lives.get(name(partition, user)),
     liveUsers: (partition) => usersIn(disk().lives, partition),
-    writeLive: (partition, user, local) => disk().lives.set(name(partition, user), copyLocal(local)!),
+    writeLive: (partition, user, local) => disk().lives.set(name(partition, user), local),
     users: (partition, after, limit) => {
       const users = new Set([...usersIn(disk().copies, partition), ...usersIn(disk().lives, partition)])
       return [...users]
@@ -77,32 +84,5 @@ export function localStatesOf(world: World, diskId: number): LocalStates {
         for (const key of [...map.keys()]) if (key.startsWith(`${partition} `)) map.delete(key)
       disk().heads.delete(partition)
     },
-  }
-}
-
-function copyRecord(record: ChangelogRecord): ChangelogRecord {
-  if (record.kind !== 'state' || record.state === null) return { ...record }
-  return { ...record, state: copyState(record.state) }
-}
-
-function copyLocal(local: LocalState | undefined): LocalState | undefined {
-  return local === undefined
-    ? undefined
-    : { ...local, state: copyState(local.state), epochs: [...local.epochs] }
-}
-
-function copyState(state: UserState): UserState {
-  const { windows } = state
-  return {
-    ...state,
-    windows: {
-      paybill: [...windows.paybill],
-      search: [...windows.search],
-      miniprogram: [],
-      spm: [],
-      app: [],
-    },
-    acknowledged: new Map(state.acknowledged),
-    dueMs: new Map(state.dueMs),
   }
 }

@@ -188,7 +188,7 @@ export class Worker {
     const append = this.appends[at]
     const record = append?.records.shift()
     if (append === undefined || record === undefined) return false
-    this.world.land(append.partition, record)
+    append.positions.push(this.world.land(append.partition, record))
     if (twice) this.world.land(append.partition, record)
     if (append.records.length === 0) {
       this.appends.splice(at, 1)

@@ -48,6 +48,8 @@ export interface Request {
 export interface PendingAppend {
   partition: number
   records: ChangelogRecord[]
+  /** Where those lie that have landed. */
+  positions: number[]
   done: () => void
 }
 
@@ -194,8 +196,11 @@ export class World {
     offsets.set(topic, Math.floor((offsets.get(topic) ?? 0) * share))
   }
 
-  land(partition: number, record: ChangelogRecord): void {
-    this.changelog[partition]!.push({ position: this.changelogEnd[partition]!++, record })
+  /** @returns its position */
+  land(partition: number, record: ChangelogRecord): number {
+    const position = this.changelogEnd[partition]!++
+    this.changelog[partition]!.push({ position, record })
+    return position
   }
 
   compactChangelog(partition: number): void {

@@ -106,9 +106,9 @@ const SCENES: readonly Scene[] = [
     without: [
       {
         rule: 'durable due times',
-        file: 'window/join.ts',
-        find: '  joined.dueMs = new Map(newest.dueMs)\n',
-        replace: '',
+        file: 'window/avro-state.ts',
+        find: '    due: Object.fromEntries(state.dueMs),\n',
+        replace: '    due: {},\n',
         wrong: 0,
       },
       {
