@@ -7,22 +7,21 @@ import type { Verdict } from './worker-oracle.ts'
 export interface WorldOfKills {
   seed: number
   workers: number
-  /** `file`, or the URL of a server. */
+  /** Where they lie, in words. */
   vectors: string
   kills: readonly Kill[]
   records: number
   verdict: Verdict
 }
 
-/** @param isRealServer the server of vectors is a real one, not the double of the tests */
-export function killLog(worlds: readonly WorldOfKills[], isRealServer: boolean): string {
+export function killLog(worlds: readonly WorldOfKills[]): string {
   const kills = worlds.flatMap((world) => world.kills)
   const moments = Map.groupBy(kills, ({ moment }) => moment)
   const rows = worlds.map(({ seed, workers, vectors, kills, records, verdict }) =>
     row([
       seed,
       workers,
-      vectors === 'file' ? 'SQLite file' : isRealServer ? 'Qdrant' : 'double of Qdrant',
+      vectors,
       kills.length,
       records,
       verdict.users,

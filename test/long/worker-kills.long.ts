@@ -11,7 +11,7 @@ import { killLog, type WorldOfKills } from '../kill/kill-log.ts'
 import { MOMENTS, type Moment, MUTANTS } from '../kill/moments.ts'
 import { Killer, shuffled } from '../kill/worker-kills.ts'
 import { assertAllRight, WorkerWorld, type WorldOptions } from '../kill/worker-world.ts'
-import { namedServer } from '../qdrant/named-server.ts'
+import { type NamedServer, namedServer } from '../qdrant/named-server.ts'
 
 /** Another seed a run finds other moments; the one that failed is in the message. */
 const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31)
@@ -23,7 +23,7 @@ const { KILL_LOG } = process.env
 const worlds: WorldOfKills[] = []
 
 function writeLog(): void {
-  if (KILL_LOG !== undefined) writeFileSync(KILL_LOG, killLog(worlds, namedServer() !== null))
+  if (KILL_LOG !== undefined) writeFileSync(KILL_LOG, killLog(worlds))
 }
 
 const EVERY_MOMENT = Object.keys(MOMENTS) as Moment[]
@@ -39,10 +39,18 @@ async function killsIn(t: TestContext, broker: Broker, options: WorldOptions): P
     const verdict = await world.settle()
     const { kills } = killer
     t.diagnostic(`seed ${seed}, ${workers} workers: ${kills.length} kills, ${verdict.compared} vectors`)
-    return { seed, workers, vectors: qdrant?.url ?? 'file', kills, records: world.stream.sent, verdict }
+    return { seed, workers, vectors: await placeOf(qdrant), kills, records: world.stream.sent, verdict }
   } finally {
     await world.close()
   }
+}
+
+/** As the log of the kills has it. */
+async function placeOf(server: NamedServer | null): Promise<string> {
+  if (server === null) return 'SQLite file'
+  if (namedServer() === null) return 'double of Qdrant'
+  const { version } = (await (await fetch(server.url)).json()) as { version: string }
+  return `Qdrant ${version}`
 }
 
 kafkaSuite('worker processes that are killed again and again', () => {
