@@ -28,7 +28,7 @@ import { ServerMarks, type ServerVectors } from './server-marks.ts'
 export function silentVectors({ vectors: { driver, qdrant } }: Settings): string {
   return driver === 'sqlite'
     ? 'the vectors are still being opened'
-    : `the vectors at ${qdrant.url} don't answer yet: an attempt takes up to ${qdrant.timeoutMs} ms (vectors.qdrant.timeoutMs)`
+    : `the vectors at ${qdrant.url} don't answer yet: they are waited for`
 }
 
 /** A store of vectors, and what a data directory must know of it. */

@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Logs } from '../observability/logs.ts'
 import { systemClock } from '../pipeline/clock.ts'
+import { portTaken } from '../server/http-server.ts'
 import { pending, planOf } from './collection-plan.ts'
 import { registerDeclared } from './declared-instructions.ts'
 import type { Freshet } from './freshet.ts'
@@ -12,6 +13,7 @@ import { openStandalone } from './open-standalone.ts'
 import { silentVectors } from './open-vectors.ts'
 import { openWorker } from './open-worker.ts'
 import { EXIT } from './output.ts'
+import { isPortTaken } from './port.ts'
 import { type GlobalOptions, seconds, settingsOf } from './program-options.ts'
 import { type Say, sayWhile } from './say-while.ts'
 import { closeObservers, observe, openLogs, serve } from './serve.ts'
@@ -48,6 +50,9 @@ async function run(options: GlobalOptions, drainSeconds: number): Promise<void> 
   if (freshet === undefined) process.exit(EXIT.ok)
   const observers = observe(logs, freshet)
   try {
+    const { host, port } = settings.server
+    // Before a group is joined, and left again at each attempt of whoever restarts us.
+    if (port !== 0 && (await isPortTaken(host, port))) throw portTaken(host, port)
     const isReached = await sayWhile(
       () => say('vectors', silentVectors(settings)),
       () => freshet.start(),

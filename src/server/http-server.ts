@@ -180,16 +180,19 @@ async function document(app: Api, version: string): Promise<void> {
   })
 }
 
+export function portTaken(host: string, port: number, cause?: unknown): ConfigError {
+  return new ConfigError(
+    'port-taken',
+    `expected port ${port} of ${host} to be free, got one in use: stop the other program, or set server.port`,
+    { cause },
+  )
+}
+
 async function listen(app: Api, host: string, port: number): Promise<string> {
   try {
     return await app.listen({ host, port })
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EADDRINUSE')
-      throw new ConfigError(
-        'port-taken',
-        `expected port ${port} of ${host} to be free, got one in use: stop the other program, or set server.port`,
-        { cause },
-      )
+    if ((cause as NodeJS.ErrnoException).code === 'EADDRINUSE') throw portTaken(host, port, cause)
     throw new ConfigError(
       'address-unusable',
       `expected to listen on ${host}:${port}, got ${(cause as Error).message}: correct server.host and server.port`,
