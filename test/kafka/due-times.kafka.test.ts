@@ -21,8 +21,8 @@ import {
 import { committedAll, openWorker, ownAll, type WorkerOptions } from './world-worker.ts'
 
 const NEVER_MS = 600_000
-/** The slow group's cadence: longer than it takes to miss a dead owner and to take over. */
-const SLOW_MS = 7_000
+/** The slow group's cadence: longer than it takes to miss a dead owner and to take over; on a busy machine that is longer. */
+const SLOW_MS = [7_000, 25_000, 90_000]
 
 const OPEN_WINDOWS: Mutant = {
   rule: 'open windows hold offsets',
@@ -62,6 +62,45 @@ async function deathBeforeDue(t: TestContext, next: WorkerOptions['settings'], m
   return { world, owner: b }
 }
 
+/** @returns false: the next owner came too late to show anything, for a cadence as short as that */
+async function plansOutliveTheirOwner(t: TestContext, slowMs: number): Promise<boolean> {
+  const world = await newWorld(t, { slowMs })
+  const patienceMs = 60_000 + slowMs
+  const a = await owned(t, world)
+  await say(world, searches(80))
+  await settles(world, patienceMs)
+  await committedAll(world, a)
+  const saidMs = Date.now()
+  await say(
+    world,
+    ['u1', 'u2', 'u3', 'u4', 'u5'].map((user) => search(user)),
+  )
+  await committedAll(world, a)
+  a.kill()
+  const writtenMs: number[] = []
+  t.after(
+    refreshed.subscribe(({ target, outcome }) => {
+      if (target === 'slow/text' && outcome === 'acknowledged') writtenMs.push(Date.now())
+    }),
+  )
+  const b = await owned(t, world)
+  await until(
+    'everybody was looked at',
+    () => b.updater.sweep.progress.usersSeen >= 40 && b.updater.sweep.idle,
+  )
+  if (Date.now() >= saidMs + slowMs) {
+    await b.stop()
+    return false
+  }
+  await settles(world, patienceMs)
+  assert.ok(
+    writtenMs.length > 0 && writtenMs.every((ms) => ms >= saidMs + slowMs),
+    String(writtenMs.map((ms) => ms - saidMs)),
+  )
+  assert.deepEqual(b.failures, [])
+  return true
+}
+
 kafkaSuite('timers over Kafka', () => {
   for (const [what, settings] of [
     ['quiet', { quietMs: 50, maxDelayMs: NEVER_MS }],
@@ -84,35 +123,7 @@ kafkaSuite('timers over Kafka', () => {
   })
 
   test('R12: what a slow group had planned when its owner died is written at its time by the next one, and not before', async (t) => {
-    const world = await newWorld(t, { slowMs: SLOW_MS })
-    const a = await owned(t, world)
-    await say(world, searches(80))
-    await settles(world)
-    await committedAll(world, a)
-    const saidMs = Date.now()
-    await say(
-      world,
-      ['u1', 'u2', 'u3', 'u4', 'u5'].map((user) => search(user)),
-    )
-    await committedAll(world, a)
-    a.kill()
-    const writtenMs: number[] = []
-    t.after(
-      refreshed.subscribe(({ target, outcome }) => {
-        if (target === 'slow/text' && outcome === 'acknowledged') writtenMs.push(Date.now())
-      }),
-    )
-    const b = await owned(t, world)
-    await until(
-      'everybody was looked at',
-      () => b.updater.sweep.progress.usersSeen >= 40 && b.updater.sweep.idle,
-    )
-    assert.ok(Date.now() < saidMs + SLOW_MS, 'it took over before anybody was due')
-    await settles(world)
-    assert.ok(
-      writtenMs.length > 0 && writtenMs.every((ms) => ms >= saidMs + SLOW_MS),
-      String(writtenMs.map((ms) => ms - saidMs)),
-    )
-    assert.deepEqual(b.failures, [])
+    for (const slowMs of SLOW_MS) if (await plansOutliveTheirOwner(t, slowMs)) return
+    assert.fail('no owner took over before anybody was due')
   })
 })

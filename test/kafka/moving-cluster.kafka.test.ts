@@ -53,6 +53,99 @@ interface Talk {
   refreshes: number
 }
 
+async function twoWorkers(t: TestContext, { bootstrap }: Cluster) {
+  const world = await newWorld(t, { bootstrap, kafka: PATIENT })
+  const workers = [await openWorker(t, world), await openWorker(t, world)] as const
+  await ownAll(world, ...workers)
+  await say(world, searches(80))
+  await committedAll(world, workers[0])
+  return { world, workers }
+}
+
+/** Publishes without a pause while something happens. */
+async function talkWhile(world: World, act: () => Promise<void>): Promise<Talk> {
+  const talk: Talk = { rounds: 0, forgotten: [], refreshes: 0 }
+  const unsubscribe = refreshed.subscribe(() => talk.refreshes++)
+  let isOver = false
+  const acting = act().finally(() => {
+    isOver = true
+  })
+  try {
+    for (; !isOver; talk.rounds++) {
+      const gone = `gone${talk.rounds}`
+      const said = [search(gone), features(gone, 1), features(`u${talk.rounds % 40}`, talk.rounds)]
+      await say(world, [...searches(20), ...said])
+      await say(world, [forget(gone)])
+      talk.forgotten.push(gone)
+      await sleep(PAUSE_MS)
+    }
+  } finally {
+    unsubscribe()
+    await acting
+  }
+  return talk
+}
+
+const topicsOf = ({ prefix, topics }: World): string[] => [
+  ...topics.map(({ topic }) => topic),
+  ...['state', 'instructions', 'models'].map((name) => `${prefix}.${name}`),
+]
+
+async function move(cluster: Cluster, topics: readonly string[]): Promise<void> {
+  await Promise.all(topics.map((topic) => cluster.moveLeaders(topic)))
+}
+
+/** Leads the one partition that holds where the groups are. */
+async function coordinator(cluster: Cluster): Promise<Broker> {
+  const leaders = await cluster.leaders(OFFSETS)
+  return cluster.nodes[leaders.get(0)! - 1]!
+}
+
+async function endsRight(world: World, { rounds, refreshes, forgotten }: Talk, ...workers: Worker[]) {
+  assert.ok(
+    rounds >= 3 && refreshes > rounds,
+    `${rounds} rounds, ${refreshes} refreshes: it went on meanwhile`,
+  )
+  await ownAll(world, ...workers)
+  await committedAll(world, workers[0]!)
+  await settles(world)
+  assert.equal((await stored(world, forgotten)).size, 0, 'who was forgotten is absent')
+  for (const { topic } of world.topics)
+    assert.ok(
+      (await endOffsets(world.bootstrap, `${topic}.dlq`)).every((end) => end === 0),
+      topic,
+    )
+  for (const { failures } of workers) assert.deepEqual(failures, [])
+}
+
+/** The leader of some partitions of the changelog gives up leading; then states of all partitions are flushed, and the owner dies. */
+async function statesWhileLeadersMove(t: TestContext, cluster: Cluster, options: WorkerOptions = {}) {
+  // The slow group writes nothing meanwhile: what is flushed is flushed once.
+  const world = await newWorld(t, { bootstrap: cluster.bootstrap, kafka: PATIENT, slowMs: 600_000 })
+  const a = await openWorker(t, world, { ...options, settings: { quietMs: 0 } })
+  await ownAll(world, a)
+  await say(world, searches(80))
+  await committedAll(world, a)
+  await cluster.giveUpLeading(`${world.prefix}.state`, 1)
+  const eachOnce = () => Array.from({ length: 40 }, (_, i) => search(`u${i}`))
+  // All are read before any is embedded, so that they are embedded and flushed together.
+  a.updater.refreshing = false
+  await say(world, eachOnce())
+  const partitions = [...a.updater.ownership.partitions.values()]
+  await until('all are read', () => partitions.reduce((sum, { held }) => sum + held.size, 0) === 40)
+  a.updater.refreshing = true
+  await committedAll(world, a)
+  a.kill()
+  const owner = await openWorker(t, world)
+  await ownAll(world, owner)
+  await say(world, eachOnce())
+  await committedAll(world, owner)
+  await until('it comes to rest', () => owner.updater.idle)
+  assert.deepEqual(owner.failures, [])
+  const { users, vectors } = await reckoned(world)
+  return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
+}
+
 kafkaSuite('workers on a cluster that moves', () => {
   let cluster: Cluster
 
@@ -64,92 +157,27 @@ kafkaSuite('workers on a cluster that moves', () => {
     await cluster?.close()
   })
 
-  async function twoWorkers(t: TestContext) {
-    const world = await newWorld(t, { bootstrap: cluster.bootstrap, kafka: PATIENT })
-    const workers = [await openWorker(t, world), await openWorker(t, world)] as const
-    await ownAll(world, ...workers)
-    await say(world, searches(80))
-    await committedAll(world, workers[0])
-    return { world, workers }
-  }
-
-  /** Publishes without a pause while something happens. */
-  async function talkWhile(world: World, act: () => Promise<void>): Promise<Talk> {
-    const talk: Talk = { rounds: 0, forgotten: [], refreshes: 0 }
-    const unsubscribe = refreshed.subscribe(() => talk.refreshes++)
-    let isOver = false
-    const acting = act().finally(() => {
-      isOver = true
-    })
-    try {
-      for (; !isOver; talk.rounds++) {
-        const gone = `gone${talk.rounds}`
-        const said = [search(gone), features(gone, 1), features(`u${talk.rounds % 40}`, talk.rounds)]
-        await say(world, [...searches(20), ...said])
-        await say(world, [forget(gone)])
-        talk.forgotten.push(gone)
-        await sleep(PAUSE_MS)
-      }
-    } finally {
-      unsubscribe()
-      await acting
-    }
-    return talk
-  }
-
-  const topicsOf = ({ prefix, topics }: World): string[] => [
-    ...topics.map(({ topic }) => topic),
-    ...['state', 'instructions', 'models'].map((name) => `${prefix}.${name}`),
-  ]
-
-  async function move(topics: readonly string[]): Promise<void> {
-    await Promise.all(topics.map((topic) => cluster.moveLeaders(topic)))
-  }
-
-  /** Leads the one partition that holds where the groups are. */
-  async function coordinator(): Promise<Broker> {
-    const leaders = await cluster.leaders(OFFSETS)
-    return cluster.nodes[leaders.get(0)! - 1]!
-  }
-
-  async function endsRight(world: World, { rounds, refreshes, forgotten }: Talk, ...workers: Worker[]) {
-    assert.ok(
-      rounds >= 3 && refreshes > rounds,
-      `${rounds} rounds, ${refreshes} refreshes: it went on meanwhile`,
-    )
-    await ownAll(world, ...workers)
-    await committedAll(world, workers[0]!)
-    await settles(world)
-    assert.equal((await stored(world, forgotten)).size, 0, 'who was forgotten is absent')
-    for (const { topic } of world.topics)
-      assert.ok(
-        (await endOffsets(world.bootstrap, `${topic}.dlq`)).every((end) => end === 0),
-        topic,
-      )
-    for (const { failures } of workers) assert.deepEqual(failures, [])
-  }
-
   test('R8: leaders of all topics move again and again, and the coordinator with them: nothing is lost or stale', async (t) => {
-    const { world, workers } = await twoWorkers(t)
+    const { world, workers } = await twoWorkers(t, cluster)
     const talk = await talkWhile(world, async () => {
-      for (let n = 0; n < MOVES; n++) await move([...topicsOf(world), OFFSETS])
+      for (let n = 0; n < MOVES; n++) await move(cluster, [...topicsOf(world), OFFSETS])
     })
     await endsRight(world, talk, ...workers)
   })
 
   test('R8: the coordinator of the group is killed and comes back: nothing is lost or stale', async (t) => {
-    const { world, workers } = await twoWorkers(t)
+    const { world, workers } = await twoWorkers(t, cluster)
     const talk = await talkWhile(world, async () => {
-      const node = await coordinator()
+      const node = await coordinator(cluster)
       await node.kill()
-      await until('another coordinates', async () => (await coordinator()) !== node)
+      await until('another coordinates', async () => (await coordinator(cluster)) !== node)
       await node.start()
     })
     await endsRight(world, talk, ...workers)
   })
 
   test('R8: nodes restart one after the other: nothing is lost or stale', async (t) => {
-    const { world, workers } = await twoWorkers(t)
+    const { world, workers } = await twoWorkers(t, cluster)
     const talk = await talkWhile(world, async () => {
       for (const node of cluster.nodes) {
         await node.stop()
@@ -160,12 +188,12 @@ kafkaSuite('workers on a cluster that moves', () => {
   })
 
   test('R8: a worker dies while leaders move, and they move on while others restore: nothing is lost or stale', async (t) => {
-    const { world, workers } = await twoWorkers(t)
+    const { world, workers } = await twoWorkers(t, cluster)
     const [dying, left] = workers
     let next: Worker | undefined
     let moves = 0
     const talk = await talkWhile(world, async () => {
-      const moving = move([...topicsOf(world), OFFSETS])
+      const moving = move(cluster, [...topicsOf(world), OFFSETS])
       dying.kill()
       const opening = openWorker(t, world)
       await moving
@@ -176,7 +204,7 @@ kafkaSuite('workers on a cluster that moves', () => {
       })
       // The coordinator stays: a new one gives the dead its whole session anew.
       while (!isTaken) {
-        await move(topicsOf(world))
+        await move(cluster, topicsOf(world))
         moves++
       }
       await taking
@@ -185,31 +213,8 @@ kafkaSuite('workers on a cluster that moves', () => {
     await endsRight(world, talk, left, next!)
   })
 
-  /** The leader of some partitions of the changelog gives up leading; then states of all partitions are flushed, and the owner dies. */
-  async function statesWhileLeadersMove(t: TestContext, options: WorkerOptions = {}) {
-    // The slow group writes nothing meanwhile: what is flushed is flushed once.
-    const world = await newWorld(t, { bootstrap: cluster.bootstrap, kafka: PATIENT, slowMs: 600_000 })
-    const a = await openWorker(t, world, options)
-    await ownAll(world, a)
-    await say(world, searches(80))
-    await committedAll(world, a)
-    await cluster.giveUpLeading(`${world.prefix}.state`, 1)
-    const eachOnce = () => Array.from({ length: 40 }, (_, i) => search(`u${i}`))
-    await say(world, eachOnce())
-    await committedAll(world, a)
-    a.kill()
-    const owner = await openWorker(t, world)
-    await ownAll(world, owner)
-    await say(world, eachOnce())
-    await committedAll(world, owner)
-    await until('it comes to rest', () => owner.updater.idle)
-    assert.deepEqual(owner.failures, [])
-    const { users, vectors } = await reckoned(world)
-    return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
-  }
-
   test('states that are flushed when a leader has given up are all there for the next owner (O10)', async (t) => {
-    assert.deepEqual(await statesWhileLeadersMove(t), [])
+    assert.deepEqual(await statesWhileLeadersMove(t, cluster), [])
   })
 
   test('R17: with one request of kafkajs for all partitions in their place, states are lost and vectors end wrong', async (t) => {
@@ -220,7 +225,7 @@ kafkaSuite('workers on a cluster that moves', () => {
     })
     await theirs.connect()
     t.after(() => theirs.disconnect())
-    const wrong = await statesWhileLeadersMove(t, { producer: (ours) => allAtOnce(ours, theirs) })
+    const wrong = await statesWhileLeadersMove(t, cluster, { producer: (ours) => allAtOnce(ours, theirs) })
     assert.ok(wrong.length > 0, 'acknowledged, and lost')
   })
 })
