@@ -98,7 +98,9 @@ async function show(options: ShowOptions): Promise<void> {
         ...[partition, groupOffset, checkpoint, start, end, lag, epoch].map(text),
       ]),
     )
-    note(`group ${groupId}: ${state}, ${members.length === 1 ? '1 member' : `${members.length} members`}`)
+    // Kafka's word for a group that nobody has joined yet, or whose offsets are gone, would alarm.
+    const said = state === 'Dead' ? 'there is no such group yet' : state
+    note(`group ${groupId}: ${said}, ${members.length === 1 ? '1 member' : `${members.length} members`}`)
   })
 }
 
