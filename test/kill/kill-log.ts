@@ -39,7 +39,7 @@ export function killLog(worlds: readonly WorldOfKills[]): string {
   ]
   return `# Kills of workers over Kafka
 
-\`SEED=${worlds[0]?.seed} KILL_LOG=docs/kill-log-kafka.md node --test test/long/worker-kills.long.ts\` wrote this page.
+\`SEED=${worlds[0]?.seed} KILL_LOG=docs/kill-log-kafka.md node --test test/long/worker-kills.long.ts\` wrote this page; the server that \`QDRANT_URL\` names, if any, holds the vectors of its last world.
 Processes of \`freshet run\` over a real broker are killed with SIGKILL while users act and an operator changes questions; some of them start again with what they left,
 some with an empty directory, some with an old copy of theirs. At the end every vector of every user is computed anew from the log, as
 another client reads it back, and compared with what is stored (cosine of at least 1 - 1e-5), and so are the number of points, the
