@@ -10,6 +10,8 @@ import { kafkaSuite } from '../kafka/kafka-suite.ts'
 import { freePorts } from '../kafka/ports.ts'
 
 const LIMIT_MS = 1_500
+/** For what is answered: a broker's first handshakes may take a while. */
+const PATIENCE_MS = 60_000
 const PLAIN =
   'org.apache.kafka.common.security.plain.PlainLoginModule required user_freshet="right" user_other="x";'
 
@@ -60,6 +62,7 @@ kafkaSuite('the way to Kafka', () => {
     )
   }
   const as = (mechanism: string, password: string) => ({
+    'events.kafka.startTimeoutMs': PATIENCE_MS,
     'events.kafka.sasl.mechanism': mechanism,
     'events.kafka.sasl.username': 'freshet',
     'events.kafka.sasl.password': password,
@@ -80,7 +83,7 @@ kafkaSuite('the way to Kafka', () => {
     for (const [address, flags] of wrong) {
       const startMs = performance.now()
       await assert.rejects(opened(address, flags), { code: 'kafka-authentication' })
-      assert.ok(performance.now() - startMs < LIMIT_MS)
+      assert.ok(performance.now() - startMs < PATIENCE_MS / 2, 'it was not tried again and again')
     }
   })
 

@@ -59,5 +59,5 @@ test('one that takes connections and is silent is given up in time, too', async 
   const startMs = performance.now()
   // Its connection may take 10 s, and its answer 30 s.
   await assert.rejects(opened([address]), { code: 'kafka-unreachable', message: /they are silent/ })
-  assert.ok(performance.now() - startMs < 5_000)
+  assert.ok(performance.now() - startMs < 9_000)
 })
