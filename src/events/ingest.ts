@@ -1,6 +1,6 @@
 /** Records as people write them, one JSON object each, become what a producer of the topic would have sent. */
 
-import { ConfigError, RecordError } from '../errors.ts'
+import { RecordError, RequestError } from '../errors.ts'
 import { avroType, encodeAvro } from './avro.ts'
 import type { UserRecord } from './behavior-event.ts'
 import { coerce } from './coerce.ts'
@@ -37,7 +37,7 @@ export interface IngestEncoder {
   /**
    * @param line one JSON object: `topic`, and the fields of that topic's records; or `topic`, `key`, perhaps `tenant`, and `value: null`
    * @throws {RecordError} `ingest-line`, `record-topic-unknown`, or what the decoder would say about the record
-   * @throws {ConfigError} `schema-not-registered`, and what `prepare` met; {UnavailableError} the same
+   * @throws {RequestError} `schema-not-registered`; {ConfigError | UnavailableError} what `prepare` met
    */
   line(line: string): IngestRecord
   /** The same from an object, of an HTTP body or an Avro container file. */
@@ -120,14 +120,16 @@ function createTopicEncoder(
   return { settings, mapper, write: (record) => frame(encodeAvro(type, coerce(type, record, ''))) }
 }
 
-function notRegistered({ topic, fields, schema }: TopicSettings): ConfigError {
+/** Whoever writes there can mend it, and needs no restart of ours. */
+function notRegistered({ topic, fields, schema }: TopicSettings): RequestError {
   const remedy =
     fields !== null && schema === null
       ? 'name the schema of its producers in its `schema`, as their records are no longer ours'
       : `run freshet schemas register ${topic}; without a registry, map an id to its file in events.schemas.ids`
-  return new ConfigError(
+  return new RequestError(
     'schema-not-registered',
     `expected the schema that records of ${topic} are written with to be registered, got no id of it: ${remedy}`,
+    { status: 409 },
   )
 }
 

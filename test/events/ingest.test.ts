@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError, RecordError, UnavailableError } from '../../src/errors.ts'
+import { RecordError, RequestError, UnavailableError } from '../../src/errors.ts'
 import type { UserRecord } from '../../src/events/behavior-event.ts'
 import { createRecordDecoder } from '../../src/events/decoder.ts'
 import { createRecordEncoder, toIngestLine } from '../../src/events/encoder.ts'
@@ -243,7 +243,7 @@ test('an id is looked for once it is needed, and what came of it is said of the 
   }
   const ingest = createIngestEncoder({ topics, schemas: SCHEMAS, findId })
   const write = () => ingest.object({ topic: 'search', header: HEADER, query: 'tea' })
-  const isNotRegistered = { constructor: ConfigError, code: 'schema-not-registered' }
+  const isNotRegistered = { constructor: RequestError, code: 'schema-not-registered', status: 409 }
   assert.throws(write, isNotRegistered)
   await ingest.prepare(['search', 'elsewhere'])
   assert.throws(write, isNotRegistered)
