@@ -17,6 +17,8 @@ export class Control {
   private readonly snapshots: Snapshots
   private current: View | undefined
   private reading: Promise<void> = Promise.resolve()
+  /** A reading that waits for its turn. */
+  private next: Promise<void> | undefined
 
   constructor(log: ControlLog, vectors: VectorStore, snapshots: Snapshots) {
     this.log = log
@@ -33,10 +35,18 @@ export class Control {
     return this.current
   }
 
-  /** Reads both topics to their end; one reading at a time, each call is answered by one that began after it. */
+  /** Reads both topics to their end; one reading at a time, calls are answered by the next one that begins. */
   readToEnd(): Promise<void> {
-    this.reading = this.reading.catch(() => {}).then(() => this.readOnce())
-    return this.reading
+    if (this.next === undefined) {
+      this.next = this.reading
+        .catch(() => {})
+        .then(() => {
+          this.next = undefined
+          return this.readOnce()
+        })
+      this.reading = this.next
+    }
+    return this.next
   }
 
   /** Runs between two readings: what the next view prepares can't be undone by who knows only this one. */
