@@ -163,12 +163,12 @@ function decodeRecords(
     const offset = baseOffset + reader.varint()
     const key = varintBytes(reader)
     const value = varintBytes(reader)
-    const { headers, schemaId } = readHeaders(reader)
+    const headerCount = reader.varint()
+    const headers = headerCount === 0 ? null : readHeaders(reader, headerCount)
     if (reader.offset !== end) throw new RangeError(`expected a record of ${sizeBytes} bytes at ${end}`)
     if (offset < fromOffset) continue
     const record = { topic, partition, offset, appendTimeMs: appendTimeMs ?? timeMs, key, value }
-    if (headers === undefined) records.push(record)
-    else records.push(schemaId === undefined ? { ...record, headers } : { ...record, headers, schemaId })
+    records.push(headers === null ? record : { ...record, ...headers })
   }
   return records
 }
@@ -178,11 +178,7 @@ function varintBytes(reader: WireReader): Buffer | null {
   return length < 0 ? null : reader.bytes(length)
 }
 
-const NO_HEADERS = {}
-
-function readHeaders(reader: WireReader): Pick<SourceRecord, 'headers' | 'schemaId'> {
-  const count = reader.varint()
-  if (count === 0) return NO_HEADERS
+function readHeaders(reader: WireReader, count: number): Pick<SourceRecord, 'headers' | 'schemaId'> {
   const headers: Record<string, string> = {}
   const raw: RawHeader[] = []
   let isPlain = true
