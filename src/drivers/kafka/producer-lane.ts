@@ -1,4 +1,4 @@
-/** The way to one partition: what is sent goes in order, one batch at a time, under numbers that tell it from its repetition. */
+/** The way to one partition: what is sent goes in order, one batch at a time, under numbers that tell it from its repetition (O10). */
 
 import { ConfigError, RecordError, UnavailableError } from '../../errors.ts'
 import type { Compression } from './codecs.ts'

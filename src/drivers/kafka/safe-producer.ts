@@ -1,6 +1,6 @@
 /**
- * Appends to partitions so that nothing is lost, doubled or out of order: idempotent, one partition a request, one request
- * a partition at a time. What timed out is sent again under its number before anything that came after it.
+ * Appends to partitions so that nothing is lost, doubled or out of order (O10): idempotent, one partition a request, one
+ * request a partition at a time. What timed out is sent again under its number before anything that came after it.
  */
 
 import { UnavailableError } from '../../errors.ts'
