@@ -111,7 +111,7 @@ export class ChangelogStateStore implements StateStore {
       const epochs = local?.epochs ?? []
       for (const old of epochs) if (old < epoch) older.push({ kind: 'state', user, epoch: old, state: null })
       this.disk.writeLive(partition, user, {
-        state: this.joined(local, record),
+        state: this.joined(local, epoch, record.state),
         epochs: [...epochs.filter((old) => old > epoch), epoch],
         doubtedEpoch: local?.doubtedEpoch ?? 0,
       })
@@ -200,21 +200,18 @@ export class ChangelogStateStore implements StateStore {
    */
   private copiedWith(
     kept: LocalState | undefined,
-    { epoch, state, ...record }: StateRecord,
+    { epoch, state }: StateRecord,
     isLate: boolean,
   ): LocalState | undefined {
     const otherEpochs = (kept?.epochs ?? []).filter((known) => known !== epoch)
     if (state === null) return kept === undefined ? undefined : { ...kept, epochs: otherEpochs }
     const doubtedEpoch = Math.max(kept?.doubtedEpoch ?? 0, isLate ? epoch : 0)
-    const joined = this.joined(kept, { ...record, epoch, state })
+    const joined = this.joined(kept, epoch, state)
     return { state: this.without(joined, doubtedEpoch), epochs: [...otherEpochs, epoch], doubtedEpoch }
   }
 
   /** What is known, and a later record: an owner's next record of a user holds all of its last one. */
-  private joined(
-    known: LocalState | undefined,
-    { epoch, state }: StateRecord & { state: Uint8Array },
-  ): Uint8Array {
+  private joined(known: LocalState | undefined, epoch: number, state: Uint8Array): Uint8Array {
     const isOfOneOwner = known?.epochs.length === 1 && known.epochs[0] === epoch
     // Not a view of the page that was read, which would stay in memory with it.
     if (known === undefined || isOfOneOwner) return state.slice()
