@@ -7,18 +7,8 @@ import { refreshed } from '../../src/pipeline/channels.ts'
 import { loadPipeline, type Mutant, type PipelineModules } from '../pipeline/consistency/pipeline-modules.ts'
 import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
-import {
-  differences,
-  newWorld,
-  reckoned,
-  say,
-  search,
-  searches,
-  settles,
-  stored,
-  type World,
-} from './world.ts'
-import { committedAll, openWorker, ownAll, type WorkerOptions } from './world-worker.ts'
+import { newWorld, say, search, searches, settles, wrongInMain } from './world.ts'
+import { committedAll, openOwner, type WorkerOptions } from './world-worker.ts'
 
 const NEVER_MS = 600_000
 /** The slow group's cadence: longer than it takes to miss a dead owner and to take over; on a busy machine that is longer. */
@@ -31,22 +21,10 @@ const OPEN_WINDOWS: Mutant = {
   replace: '',
 }
 
-async function owned(t: TestContext, world: World, options: WorkerOptions = {}) {
-  const worker = await openWorker(t, world, options)
-  await ownAll(world, worker)
-  return worker
-}
-
-/** Of the group `main`, which acknowledges; others wait for times of their own. */
-async function wrongInMain(world: World): Promise<string[]> {
-  const { users, vectors } = await reckoned(world)
-  return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
-}
-
 /** An owner has read an event, waits for more of that user, commits what it may, and dies. @returns the next owner */
 async function deathBeforeDue(t: TestContext, next: WorkerOptions['settings'], modules?: PipelineModules) {
   const world = await newWorld(t)
-  const a = await owned(t, world, {
+  const a = await openOwner(t, world, {
     ...(modules === undefined ? {} : { modules }),
     settings: { minEvents: 3, quietMs: NEVER_MS, maxDelayMs: NEVER_MS },
   })
@@ -58,7 +36,7 @@ async function deathBeforeDue(t: TestContext, next: WorkerOptions['settings'], m
   await until('it is read, and not due', () => held() === 1)
   for (let round = 0; round < 3; round++) await a.updater.commitOnce()
   a.kill()
-  const b = await owned(t, world, next === undefined ? {} : { settings: next })
+  const b = await openOwner(t, world, next === undefined ? {} : { settings: next })
   return { world, owner: b }
 }
 
@@ -66,7 +44,7 @@ async function deathBeforeDue(t: TestContext, next: WorkerOptions['settings'], m
 async function plansOutliveTheirOwner(t: TestContext, slowMs: number): Promise<boolean> {
   const world = await newWorld(t, { slowMs })
   const patienceMs = 60_000 + slowMs
-  const a = await owned(t, world)
+  const a = await openOwner(t, world)
   await say(world, searches(80))
   await settles(world, patienceMs)
   await committedAll(world, a)
@@ -83,7 +61,7 @@ async function plansOutliveTheirOwner(t: TestContext, slowMs: number): Promise<b
       if (target === 'slow/text' && outcome === 'acknowledged') writtenMs.push(Date.now())
     }),
   )
-  const b = await owned(t, world)
+  const b = await openOwner(t, world)
   await until(
     'everybody was looked at',
     () => b.updater.sweep.progress.usersSeen >= 40 && b.updater.sweep.idle,

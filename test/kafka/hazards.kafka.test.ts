@@ -18,7 +18,7 @@ import {
 } from './hazards.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { differences, reckoned, say, search, settles, stored } from './world.ts'
-import { openWorker, ownAll } from './world-worker.ts'
+import { openOwner } from './world-worker.ts'
 
 async function without(rule: string): Promise<Without> {
   return { modules: await loadPipeline(MUTANTS.find((mutant) => mutant.rule === rule)!) }
@@ -82,8 +82,7 @@ kafkaSuite('hazards over Kafka', () => {
     await compact(world, owner)
     await settles(world)
     await owner.stop()
-    const next = await openWorker(t, world)
-    await ownAll(world, next)
+    const next = await openOwner(t, world)
     // In the windows of both is what the new owner had read.
     await say(world, [search('u0'), search('u1')])
     await endsRight({ world, owner: next })

@@ -11,7 +11,7 @@ import type { PipelineModules } from '../pipeline/consistency/pipeline-modules.t
 import { textModel } from '../pipeline/text-model.ts'
 import { until } from './driver-fixture.ts'
 import { features, newWorld, say, search, searches, settles, TENANT, type World } from './world.ts'
-import { committedAll, Gate, openWorker, ownAll, replacing, type Worker } from './world-worker.ts'
+import { committedAll, Gate, openOwner, openWorker, replacing, type Worker } from './world-worker.ts'
 
 /** What is taken out: nothing, where it is empty. */
 export interface Without {
@@ -97,12 +97,11 @@ export async function lateWrites(t: TestContext, without: Without = {}) {
         return answer
       },
     })
-  const a = await openWorker(t, world, {
+  const a = await openOwner(t, world, {
     ...codeOf(without),
     vectors: (vectors) => heldVectors(write, isIn('main', 'u0'))(counted(vectors)),
     changelog: heldChangelog(append, isState),
   })
-  await ownAll(world, a)
   await say(world, [...searches(BEFORE), features('u0', 0.1)])
   await committedAll(world, a)
   write.hold()
@@ -112,8 +111,7 @@ export async function lateWrites(t: TestContext, without: Without = {}) {
   await say(world, [search('u1')])
   await until('an append is on its way', () => append.waiting > 0)
   a.partFromGroup()
-  const b = await openWorker(t, world, codeOf(without))
-  await ownAll(world, b)
+  const b = await openOwner(t, world, codeOf(without))
   await say(world, [search('u0'), search('u1'), features('u0', 0.2), ...searches(40)])
   await committedAll(world, b)
   // What lands late meets a store in which the new owner's vectors are.
@@ -136,8 +134,7 @@ const isStill = ({ updater }: Worker) =>
 /** Somebody restores a partition, stands still while another takes it over and works, and then claims it. */
 export async function lateClaim(t: TestContext, without: Without = {}): Promise<Hazard> {
   const world = await newWorld(t)
-  const former = await openWorker(t, world)
-  await ownAll(world, former)
+  const former = await openOwner(t, world)
   await say(world, searches(BEFORE))
   await settles(world)
   await committedAll(world, former)
@@ -156,8 +153,7 @@ export async function lateClaim(t: TestContext, without: Without = {}): Promise<
       }),
   })
   await until('it has restored', () => restored.waiting === 1)
-  const b = await openWorker(t, world)
-  await ownAll(world, b)
+  const b = await openOwner(t, world)
   await say(world, searches(40))
   await committedAll(world, b)
   await until('a second has passed', () => Math.floor(Date.now() / 1000) > b.updater.ownership.epoch)
@@ -221,11 +217,10 @@ function deafSource(source: EventSource, restored: Gate, later: Gate, answered: 
 export async function newsInFlight(t: TestContext, without: Without = {}): Promise<Hazard> {
   const world = await newWorld(t)
   const write = new Gate(t)
-  const owner = await openWorker(t, world, {
+  const owner = await openOwner(t, world, {
     ...codeOf(without),
     vectors: heldVectors(write, isIn('slow', 'u0')),
   })
-  await ownAll(world, owner)
   await say(world, searches(BEFORE))
   await settles(world)
   write.hold()
@@ -241,8 +236,7 @@ export async function newsInFlight(t: TestContext, without: Without = {}): Promi
 export async function deathBeforeFlush(t: TestContext, without: Without = {}): Promise<Hazard> {
   const world = await newWorld(t)
   const append = new Gate(t)
-  const a = await openWorker(t, world, { ...codeOf(without), changelog: heldChangelog(append, isState) })
-  await ownAll(world, a)
+  const a = await openOwner(t, world, { ...codeOf(without), changelog: heldChangelog(append, isState) })
   await say(world, searches(BEFORE))
   await committedAll(world, a)
   append.hold()
@@ -255,8 +249,7 @@ export async function deathBeforeFlush(t: TestContext, without: Without = {}): P
 export async function deathInEmbedding(t: TestContext, without: Without = {}): Promise<Hazard> {
   const world = await newWorld(t)
   const embedding = new Gate(t)
-  const a = await openWorker(t, world, { ...codeOf(without), model: heldModel(embedding) })
-  await ownAll(world, a)
+  const a = await openOwner(t, world, { ...codeOf(without), model: heldModel(embedding) })
   await say(world, searches(BEFORE))
   await committedAll(world, a)
   embedding.hold()
@@ -269,8 +262,7 @@ export async function deathInEmbedding(t: TestContext, without: Without = {}): P
 async function dieAndBeReplaced(t: TestContext, world: World, a: Worker): Promise<Hazard> {
   for (let round = 0; round < 3; round++) await a.updater.commitOnce()
   a.kill()
-  const owner = await openWorker(t, world)
-  await ownAll(world, owner)
+  const owner = await openOwner(t, world)
   await say(world, [search('u0')])
   await committedAll(world, owner)
   return { world, owner }

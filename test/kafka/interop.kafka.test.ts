@@ -25,7 +25,7 @@ import { kafkaSuite } from './kafka-suite.ts'
 import { readRecords } from './kafkajs-records.ts'
 import { kcatConsume, kcatMissing, kcatProduce } from './kcat.ts'
 import { newWorld, say, searches, settles, type World } from './world.ts'
-import { committedAll, openWorker, ownAll } from './world-worker.ts'
+import { committedAll, openOwner } from './world-worker.ts'
 
 const GUID = '0123abcd-4567-89ef-0123-456789abcdef'
 const skip = kcatMissing() ?? false
@@ -105,8 +105,7 @@ kafkaSuite('other clients of Kafka', () => {
     const [ours, theirs] = [ownSchema('search'), othersSearch()]
     const schemas = schemaFiles(t, { ours, theirs }, ids)
     const world = await newWorld(t, { events: { format: 'avro-confluent' }, schemas, read: readByKcat })
-    const worker = await openWorker(t, world)
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world)
     const { topic } = world.topics[0]
     const users = Array.from({ length: 30 }, (_, i) => `user-${i}`)
     for (const [compression, frame] of [
@@ -142,8 +141,7 @@ kafkaSuite('other clients of Kafka', () => {
     const forReckoning = schemaFiles(t, { ours }, { [id]: 'ours', [guid]: 'ours' })
     const options = { format: 'avro-confluent' } as const
     const world = await newWorld(t, { events: options, schemas: forReckoning, read: readByKcat })
-    const worker = await openWorker(t, world, { schemas })
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world, { schemas })
     const byGuid = Buffer.from(`01${guid.replaceAll('-', '')}`, 'hex')
     const sent = Array.from({ length: 20 }, (_, i) => {
       const payload = search(ours, `u${i}`, `q ${i}`)
@@ -166,8 +164,7 @@ kafkaSuite('other clients of Kafka', () => {
     }
     const forReckoning = schemaFiles(t, { ours }, { [guid]: 'ours' })
     const world = await newWorld(t, { events: { format: 'avro-confluent' }, schemas: forReckoning, read })
-    const worker = await openWorker(t, world, { schemas })
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world, { schemas })
     const appender = new Appender(world.bootstrap)
     t.after(() => appender.close())
     const sent = (user: string, header: Buffer) => ({
@@ -193,8 +190,7 @@ kafkaSuite('other clients of Kafka', () => {
     const schemas = schemaFiles(t, { wide, ours: ownSchema('paybill') }, { 5: 'wide', 6: 'ours' })
     const events = { format: 'avro-confluent', holds: 'paybill' } as const
     const world = await newWorld(t, { events, schemas })
-    const worker = await openWorker(t, world)
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world)
     const said = {
       header: { event_id: 'p1', user_id: 'u1', event_time: Date.now() - 1_000, source: 'test' },
       status: 'SETTLED',
@@ -221,8 +217,7 @@ kafkaSuite('other clients of Kafka', () => {
     skip,
   }, async (t) => {
     const world = await newWorld(t)
-    const worker = await openWorker(t, world)
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world)
     const sent = Array.from({ length: 50 }, (_, i) => {
       return { key: `u${i}`, value: search(ownSchema('search'), `u${i}`, `q ${i}`) }
     })
@@ -237,8 +232,7 @@ kafkaSuite('other clients of Kafka', () => {
     skip: onPath('javac', process.env) === null ? 'expected a JDK, which runs a source file' : false,
   }, async (t) => {
     const world = await newWorld(t)
-    const a = await openWorker(t, world)
-    await ownAll(world, a)
+    const a = await openOwner(t, world)
     await say(world, searches(120))
     await committedAll(world, a)
     const ends = new Map<string, number>()

@@ -10,7 +10,7 @@ import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { withAdmin } from './kafkajs-records.ts'
 import { newWorld, say, search, searches, settles, stored } from './world.ts'
-import { committedAll, Gate, openWorker, ownAll, SESSION_MS, type Worker } from './world-worker.ts'
+import { committedAll, Gate, openOwner, openWorker, ownAll, SESSION_MS, type Worker } from './world-worker.ts'
 
 const STORM_MS = 12_000
 /** On a machine that is so slow that a storm of 12 s has too few joins in it. */
@@ -51,8 +51,7 @@ kafkaSuite('load on Kafka', () => {
   test('R9: members that join and leave all the time, in restores, too: it makes progress, and ends with no gap and nothing stale', async (t) => {
     const world = await newWorld(t)
     const heard = listen(t)
-    const steady = await openWorker(t, world)
-    await ownAll(world, steady)
+    const steady = await openOwner(t, world)
     await say(world, searches(400))
     let isOver = false
     const talking = (async () => {
@@ -95,11 +94,10 @@ kafkaSuite('load on Kafka', () => {
     const world = await newWorld(t)
     const heard = listen(t)
     let longMs = 0
-    const worker = await openWorker(t, world, {
+    const worker = await openOwner(t, world, {
       model: slowModel(() => longMs),
       settings: { batchUsersMax: 64 },
     })
-    await ownAll(world, worker)
     await say(world, searches(40))
     await committedAll(world, worker)
     const { generation } = worker.updater.ownership
@@ -174,11 +172,10 @@ kafkaSuite('load on Kafka', () => {
 
   test('R16: a stop under load flushes, commits and leaves the group at once; who comes next reads nothing twice that was acknowledged', async (t) => {
     const world = await newWorld(t)
-    const a = await openWorker(t, world, {
+    const a = await openOwner(t, world, {
       kafka: { sessionTimeoutMs: 30_000 },
       settings: { sessionTimeoutMs: 30_000 },
     })
-    await ownAll(world, a)
     await say(world, searches(200))
     await settles(world)
     const talking = say(world, searches(400))
@@ -193,8 +190,7 @@ kafkaSuite('load on Kafka', () => {
       'the group is empty, long before the session ends',
     )
     await talking
-    const b = await openWorker(t, world)
-    await ownAll(world, b)
+    const b = await openOwner(t, world)
     const positions = [...b.updater.ownership.partitions.values()].map(({ readPositions }) => readPositions)
     const read = positions.reduce((total, position) => total + position.get(world.topics[0].topic)!, 0)
     assert.ok(read >= 200, `${read} records of the first 200 are behind it`)

@@ -16,21 +16,21 @@ import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { client, endOffsets } from './kafkajs-records.ts'
 import {
-  differences,
   features,
   forget,
   newWorld,
   PARTITIONS,
-  reckoned,
   say,
   search,
   searches,
   settles,
   stored,
   type World,
+  wrongInMain,
 } from './world.ts'
 import {
   committedAll,
+  openOwner,
   openWorker,
   ownAll,
   replacing,
@@ -122,8 +122,7 @@ async function endsRight(world: World, { rounds, refreshes, forgotten }: Talk, .
 async function statesWhileLeadersMove(t: TestContext, cluster: Cluster, options: WorkerOptions = {}) {
   // The slow group writes nothing meanwhile: what is flushed is flushed once.
   const world = await newWorld(t, { bootstrap: cluster.bootstrap, kafka: PATIENT, slowMs: 600_000 })
-  const a = await openWorker(t, world, { ...options, settings: { quietMs: 0 } })
-  await ownAll(world, a)
+  const a = await openOwner(t, world, { ...options, settings: { quietMs: 0 } })
   await say(world, searches(80))
   await committedAll(world, a)
   await cluster.giveUpLeading(`${world.prefix}.state`, 1)
@@ -136,14 +135,12 @@ async function statesWhileLeadersMove(t: TestContext, cluster: Cluster, options:
   a.updater.refreshing = true
   await committedAll(world, a)
   a.kill()
-  const owner = await openWorker(t, world)
-  await ownAll(world, owner)
+  const owner = await openOwner(t, world)
   await say(world, eachOnce())
   await committedAll(world, owner)
   await until('it comes to rest', () => owner.updater.idle)
   assert.deepEqual(owner.failures, [])
-  const { users, vectors } = await reckoned(world)
-  return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
+  return wrongInMain(world)
 }
 
 kafkaSuite('workers on a cluster that moves', () => {

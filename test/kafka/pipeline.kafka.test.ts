@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { features, forget, newWorld, say, searches, settles } from './world.ts'
-import { committedAll, openWorker, ownAll } from './world-worker.ts'
+import { committedAll, openOwner, openWorker, ownAll } from './world-worker.ts'
 
 kafkaSuite('the pipeline over Kafka', () => {
   test('workers join, stall and leave under way: every vector ends as the events say', async (t) => {
@@ -39,16 +39,14 @@ kafkaSuite('the pipeline over Kafka', () => {
 
   test('who starts again reads nothing twice that was acknowledged', async (t) => {
     const world = await newWorld(t)
-    const a = await openWorker(t, world)
-    await ownAll(world, a)
+    const a = await openOwner(t, world)
     await say(world, searches(120))
     await settles(world)
     await committedAll(world, a)
     const numbers = Array.from({ length: world.partitionCount }, (_, partition) => partition)
     const ends = await Promise.all(numbers.map((partition) => a.source.endOffsets(partition)))
     await a.stop()
-    const b = await openWorker(t, world)
-    await ownAll(world, b)
+    const b = await openOwner(t, world)
     for (const [number, { readPositions }] of b.updater.ownership.partitions)
       assert.deepEqual(new Map(readPositions), new Map(ends[number]!), `partition ${number}`)
     await say(world, searches(80))

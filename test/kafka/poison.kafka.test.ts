@@ -18,7 +18,7 @@ import { kafkaSettings, until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { endOffsets, readRecords } from './kafkajs-records.ts'
 import { features, newWorld, type World } from './world.ts'
-import { committedAll, openWorker, ownAll } from './world-worker.ts'
+import { committedAll, openOwner } from './world-worker.ts'
 
 const VALUE_BYTES_MAX = 2_000
 
@@ -116,8 +116,7 @@ kafkaSuite('poison in Kafka', () => {
     const [events, tabular] = world.topics
     const partition = partitionOf(Buffer.from('u1'), world.partitionCount)
     registry.fault = { kind: 'down' }
-    const worker = await openWorker(t, world, { schemas, valueBytesMax: VALUE_BYTES_MAX })
-    await ownAll(world, worker)
+    const worker = await openOwner(t, world, { schemas, valueBytesMax: VALUE_BYTES_MAX })
 
     await put(world, events.topic, 'u1', confluent(id, encoded('first')))
     await until('the registry was asked', () => registry.requests.length > 0)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { ConfigError } from '../../src/errors.ts'
 import { userKey } from '../../src/events/ids.ts'
 import { restoring } from '../../src/pipeline/channels.ts'
@@ -28,7 +28,7 @@ import {
   TENANT,
   type World,
 } from './world.ts'
-import { committedAll, Gate, openWorker, ownAll, type Worker } from './world-worker.ts'
+import { committedAll, Gate, openOwner, openWorker, type Worker } from './world-worker.ts'
 
 /**
  * All that freshet knows of the events is gone: its changelog, and where its group was. Only the clock tells the next
@@ -63,25 +63,19 @@ async function versions(world: World): Promise<Map<string, number>> {
   return found
 }
 
-const owned = async (t: TestContext, world: World, ...options: Parameters<typeof openWorker>[2][]) => {
-  const worker = await openWorker(t, world, ...options)
-  await ownAll(world, worker)
-  return worker
-}
-
 const isAbsent = async (world: World, user: string) => (await stored(world, [user])).size === 0
 
 kafkaSuite('the log of Kafka read again', () => {
   test('R2: a replay from the beginning, with neither state nor offsets, leaves the same vectors under higher epochs', async (t) => {
     const world = await newWorld(t)
-    const a = await owned(t, world)
+    const a = await openOwner(t, world)
     await say(world, [...searches(160), features('u1', 0.1), features('u2', 0.2), forget('u3')])
     const before = await settles(world)
     await committedAll(world, a)
     await a.stop()
     const epochs = await versions(world)
     await forgetState(world, a)
-    const b = await owned(t, world)
+    const b = await openOwner(t, world)
     await committedAll(world, b)
     await until('it comes to rest', () => b.updater.idle)
     assert.deepEqual(await settles(world), before)
@@ -100,7 +94,7 @@ kafkaSuite('the log of Kafka read again', () => {
     const restoredRecords = () => [...read.values()].reduce((sum, records) => sum + records, 0)
     for (const [at, options] of [{ folder }, { folder }, { folder }, {}].entries()) {
       read.clear()
-      const worker = await owned(t, world, options)
+      const worker = await openOwner(t, world, options)
       if (at < 3) assert.equal(restoredRecords(), 0, `start ${at}`)
       else assert.ok(restoredRecords() > 40, `${restoredRecords()} records`)
       await say(world, searches(60))
@@ -122,7 +116,7 @@ kafkaSuite('the log of Kafka read again', () => {
     const vectors = []
     for (const records of [told.toSorted((a, b) => timeOf(a) - timeOf(b)), shuffled]) {
       const world = await newWorld(t)
-      const worker = await owned(t, world)
+      const worker = await openOwner(t, world)
       for (let at = 0; at < records.length; at += 30) await say(world, records.slice(at, at + 30))
       vectors.push(await settles(world))
       await worker.stop()
@@ -134,7 +128,7 @@ kafkaSuite('the log of Kafka read again', () => {
     const world = await newWorld(t)
     const write = new Gate(t)
     const isHeld = (name: string) => name === 'freshet_main_text'
-    const a = await owned(t, world, { vectors: heldVectors(write, isHeld) })
+    const a = await openOwner(t, world, { vectors: heldVectors(write, isHeld) })
     await say(world, [...searches(80), features('u7', 0.3)])
     await settles(world)
     const old = search('u7')
@@ -150,12 +144,12 @@ kafkaSuite('the log of Kafka read again', () => {
     await committedAll(world, a)
     await a.stop()
     await forgetState(world, a)
-    const b = await owned(t, world)
+    const b = await openOwner(t, world)
     await committedAll(world, b)
     await until('it comes to rest', () => b.updater.idle)
     await compact(world, b)
     await b.stop()
-    const c = await owned(t, world)
+    const c = await openOwner(t, world)
     await until('it comes to rest', () => c.updater.idle)
     assert.ok(await isAbsent(world, 'u7'))
     for (const { held, entries } of c.updater.ownership.partitions.values()) {
@@ -174,7 +168,7 @@ kafkaSuite('the log of Kafka read again', () => {
   test('R12: what was due when an owner died falls due at the next one, without any new event', async (t) => {
     const world = await newWorld(t, { slowMs: 3_000 })
     const embedding = new Gate(t)
-    const a = await owned(t, world, { model: heldModel(embedding) })
+    const a = await openOwner(t, world, { model: heldModel(embedding) })
     await say(world, searches(80))
     await until('main is written', async () => (await stored(world, ['u1'])).size > 0)
     await committedAll(world, a)
@@ -183,7 +177,7 @@ kafkaSuite('the log of Kafka read again', () => {
     await say(world, [search('u5')])
     await until('it is being embedded', () => embedding.waiting > 0)
     a.kill()
-    await owned(t, world)
+    await openOwner(t, world)
     await settles(world)
   })
 })
@@ -193,13 +187,13 @@ kafkaSuite('a world that was changed', () => {
     const folder = mkdtempSync(join(tmpdir(), 'freshet-worker-'))
     t.after(() => rmSync(folder, { recursive: true, force: true }))
     const world = await newWorld(t)
-    const a = await owned(t, world, { folder })
+    const a = await openOwner(t, world, { folder })
     await say(world, searches(80))
     const before = await settles(world)
     await committedAll(world, a)
     await a.stop()
     await forgetState(world, a)
-    const b = await owned(t, world, { folder })
+    const b = await openOwner(t, world, { folder })
     await committedAll(world, b)
     assert.deepEqual(await settles(world), before)
     await say(world, searches(40))
@@ -208,7 +202,7 @@ kafkaSuite('a world that was changed', () => {
 
   test('R13: partitions that were added stop the workers, and those that start, with the remedy', async (t) => {
     const world = await newWorld(t)
-    const a = await owned(t, world, { kafka: { metadataAgeMs: 200 } })
+    const a = await openOwner(t, world, { kafka: { metadataAgeMs: 200 } })
     await say(world, searches(40))
     await settles(world)
     const topicPartitions = world.topics.map(({ topic }) => ({ topic, count: world.partitionCount + 2 }))

@@ -9,15 +9,14 @@ import { until } from './driver-fixture.ts'
 import { kafkaSuite } from './kafka-suite.ts'
 import { endOffsets } from './kafkajs-records.ts'
 import { newWorld, say, searches, settles, stored, TENANT } from './world.ts'
-import { committedAll, openWorker, ownAll } from './world-worker.ts'
+import { committedAll, openOwner, openWorker } from './world-worker.ts'
 
 const USER = 'u1'
 
 kafkaSuite('a rolling upgrade', () => {
   test('a worker that meets a state of a newer version stops with the remedy, and writes nothing', async (t) => {
     const world = await newWorld(t)
-    const first = await openWorker(t, world)
-    await ownAll(world, first)
+    const first = await openOwner(t, world)
     await say(world, searches(80))
     await settles(world)
     await committedAll(world, first)

@@ -214,6 +214,13 @@ export async function openWorker(t: TestContext, world: World, options: WorkerOp
   return { updater, source, changelog, failures, stop, partFromGroup, joinNoMore, kill }
 }
 
+/** A worker that owns all partitions. */
+export async function openOwner(t: TestContext, world: World, options: WorkerOptions = {}): Promise<Worker> {
+  const worker = await openWorker(t, world, options)
+  await ownAll(world, worker)
+  return worker
+}
+
 /** Waits until the workers own all partitions between them. */
 export async function ownAll(world: World, ...workers: readonly Worker[]): Promise<void> {
   const owned = () => workers.reduce((sum, { updater }) => sum + updater.ownership.partitions.size, 0)

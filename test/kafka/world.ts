@@ -241,6 +241,12 @@ export async function reckoned(world: World) {
   return reckon(records, createRecordDecoder({ topics, schemas }), names)
 }
 
+/** What is not as the log says, of the group `main`, which acknowledges; others wait for times of their own. */
+export async function wrongInMain(world: World): Promise<VectorKey[]> {
+  const { users, vectors } = await reckoned(world)
+  return differences(vectors, await stored(world, users)).filter((key) => key.includes(' main '))
+}
+
 /** Waits until every vector is what the log says. */
 export async function settles(world: World, withinMs = SETTLE_MS_MAX): Promise<Map<VectorKey, string>> {
   const { users, vectors } = await reckoned(world)

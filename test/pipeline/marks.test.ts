@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pointId } from '../../src/vectors/names.ts'
 import { loadPipeline, type Mutant, type PipelineModules } from './consistency/pipeline-modules.ts'
-import { Ink, Worker } from './consistency/worker.ts'
+import { drain, land, takeOver } from './consistency/sole-owner.ts'
+import type { Worker } from './consistency/worker.ts'
 import { DAY_UNITS, keyOfUser, World } from './consistency/world.ts'
 
 const USER = 'u0'
@@ -14,23 +15,6 @@ const REFRESH_UNITS = 5
 const HORIZON_DAYS = 3
 /** To the end of the day: the sweep of the next one would find everybody. */
 const WATCHED_UNITS = 8
-
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-async function land(worker: Worker): Promise<void> {
-  for (await drain(); worker.landAppend(false); await drain());
-}
-
-/** A new worker that owns everything; whoever did is gone. */
-async function takeOver(world: World, id: number, modules: PipelineModules, skewUnits = 0): Promise<Worker> {
-  const store = await world.sink.store(() => 0)
-  const worker = new Worker(world, modules, store, new Ink(), id, id, skewUnits, 2)
-  world.generation++
-  world.assignment = [id, id]
-  worker.join()
-  await land(worker)
-  return worker
-}
 
 /** Reads and writes what is due now, sweeps and commits. */
 async function work(world: World, worker: Worker): Promise<void> {
@@ -71,7 +55,7 @@ const isWritten = async (world: World, group: string) =>
 /** An owner has written all groups, read one more event, and written it to `main` alone; it dies a unit later. */
 async function planned(modules: PipelineModules, skewUnits = 0): Promise<World> {
   const world = new World(1)
-  const worker = await takeOver(world, 1, modules, skewUnits)
+  const worker = await takeOver(world, modules, 1, skewUnits)
   world.addEvent(USER, 0, 0, false)
   await unitsUntilWritten(world, worker, 'slow', REFRESH_UNITS)
   assert.ok((await isWritten(world, 'main')) && (await isWritten(world, 'slow')))
@@ -93,7 +77,7 @@ interface Scene {
 const SWEEP = 'pipeline/sweep.ts'
 const atTakeOver = async (modules: PipelineModules, skewUnits?: number) => {
   const world = await planned(modules, skewUnits)
-  const next = await takeOver(world, 2, modules)
+  const next = await takeOver(world, modules, 2)
   return unitsUntilWritten(world, next, 'slow', WATCHED_UNITS)
 }
 
@@ -146,7 +130,7 @@ const SCENES: readonly Scene[] = [
     run: async (modules) => {
       const world = await planned(modules)
       world.addInstruction('s2', 'slow', 't')
-      const next = await takeOver(world, 2, modules)
+      const next = await takeOver(world, modules, 2)
       return unitsUntilWritten(world, next, 'slow', WATCHED_UNITS)
     },
     right: 0,
@@ -165,7 +149,7 @@ const SCENES: readonly Scene[] = [
       'R12: a window that empties by time alone leaves a stub on its day, after a restart and without any event',
     run: async (modules) => {
       const world = await planned(modules)
-      const next = await takeOver(world, 2, modules)
+      const next = await takeOver(world, modules, 2)
       const kinds: string[] = []
       for (let day = 0; day <= HORIZON_DAYS + 2; day++, world.nowUnits += DAY_UNITS) {
         // What a slow group has planned is due in the middle of the day.

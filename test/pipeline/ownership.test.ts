@@ -6,25 +6,9 @@ import { type OwnerMessage, owner as ownerChannel } from '../../src/pipeline/cha
 import { pointId } from '../../src/vectors/names.ts'
 import { TRANSIENT } from './consistency/mutants.ts'
 import { loadPipeline, type PipelineModules } from './consistency/pipeline-modules.ts'
+import { drain, land, takeOver } from './consistency/sole-owner.ts'
 import { Ink, Worker } from './consistency/worker.ts'
 import { keyOfUser, World } from './consistency/world.ts'
-
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-async function land(worker: Worker): Promise<void> {
-  for (await drain(); worker.landAppend(false); await drain());
-}
-
-/** One worker that owns both partitions. */
-async function owner(world: World, modules: PipelineModules, id = 1): Promise<Worker> {
-  const store = await world.sink.store(() => 0)
-  const worker = new Worker(world, modules, store, new Ink(), id, id, 0, 2)
-  world.generation++
-  world.assignment = [id, id]
-  worker.join()
-  await land(worker)
-  return worker
-}
 
 /** Embeds and writes everything that is due; requests land at once. */
 async function refresh(world: World, worker: Worker): Promise<void> {
@@ -49,7 +33,7 @@ async function forgottenBeforeRead(modules: PipelineModules): Promise<string | u
   const world = new World(1)
   world.addEvent('u0', 0, 1, false)
   world.forget('u0')
-  const worker = await owner(world, modules)
+  const worker = await takeOver(world, modules)
   worker.poll(0, 0)
   await refresh(world, worker)
   return (await stored(world, 'u0'))?.point.kind
@@ -62,7 +46,7 @@ test('a take-over embeds nobody who was forgotten, before it has read the tombst
 
 async function refusedFirstWrite(modules: PipelineModules): Promise<Worker> {
   const world = new World(1)
-  const worker = await owner(world, modules)
+  const worker = await takeOver(world, modules)
   world.addEvent('u0', 0, 0, false)
   worker.poll(0, 0)
   const point = {
@@ -91,19 +75,19 @@ test('an owner whose first write was refused by a newer epoch stops', async () =
 test('a changed number of partitions is refused, with the remedy', async () => {
   const world = new World(1)
   const modules = await loadPipeline()
-  await owner(world, modules)
+  await takeOver(world, modules)
   for (const { record } of world.changelog[0]!)
     if (record.kind === 'checkpoint' && record.checkpoint !== null) record.checkpoint.partitionCount = 3
-  const next = await owner(world, modules, 2)
+  const next = await takeOver(world, modules, 2)
   assert.equal((next.failure as { code: string }).code, 'partition-count-changed')
   assert.match((next.failure as Error).message, /expected 3 partitions.*got 2/)
 })
 
 async function dayAfterTheClockWentBack(modules: PipelineModules): Promise<number> {
   const world = new World(1)
-  const { day } = (await owner(world, modules)).updater.ownership
+  const { day } = (await takeOver(world, modules)).updater.ownership
   world.nowUnits -= 30
-  return (await owner(world, modules, 2)).updater.ownership.day - day
+  return (await takeOver(world, modules, 2)).updater.ownership.day - day
 }
 
 test('the day never goes back, whatever the clock of the next owner says', async () => {
@@ -113,7 +97,7 @@ test('the day never goes back, whatever the clock of the next owner says', async
 
 test('a partition that is kept across the next generation is not restored, and its users stay in memory', async () => {
   const world = new World(1)
-  const worker = await owner(world, await loadPipeline())
+  const worker = await takeOver(world, await loadPipeline())
   world.addEvent('u0', 0, 0, false)
   worker.poll(0, 0)
   const kept = worker.updater.ownership.partitions.get(0)
@@ -203,7 +187,7 @@ test('a take-over says once how long it took, from the assignment on', async () 
   const world = new World(1)
   const told: OwnerMessage[] = []
   const end = ownerChannel.subscribe((message) => told.push(message))
-  await owner(world, await loadPipeline())
+  await takeOver(world, await loadPipeline())
   end()
   const took = told.filter(({ takeOverMs }) => takeOverMs !== undefined)
   assert.deepEqual(
